@@ -1,0 +1,226 @@
+"""The settings; `dot_env_template` lists what can be set, in the environment or in main/main/.env."""
+
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+from dotenv import load_dotenv
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# The environment wins over the file. Without interpolation a password may contain "$".
+load_dotenv(os.environ.get("ENV_FILE", BASE_DIR / "main" / ".env"), interpolate=False)
+
+
+def text(name, default=None):
+    """The value of a variable; one that is set to nothing counts as not set."""
+    value = os.environ.get(name, "").strip() or default
+    if value is None:
+        raise ImproperlyConfigured(f"{name} is missing: set it in the environment or in main/main/.env.")
+    return value
+
+
+def switch(name, default):
+    value = text(name, default).lower()
+    if value not in ("on", "off", "true", "false", "1", "0", "yes", "no"):
+        raise ImproperlyConfigured(f"{name} must be on or off, not {value!r}.")
+    return value in ("on", "true", "1", "yes")
+
+
+def whole_number(name, default, lowest, highest):
+    value = text(name, default)
+    if not re.fullmatch(r"[0-9]{1,9}", value) or not lowest <= int(value) <= highest:
+        raise ImproperlyConfigured(f"{name} must be a whole number from {lowest} to {highest}, not {value!r}.")
+    return int(value)
+
+
+def words(name, default=""):
+    return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def origins(name):
+    """Origins as (exact ones, patterns); a port of `*` stands for every port and for none."""
+    exact, patterns = [], []
+    for origin in words(name):
+        if not re.fullmatch(r"https?://(\[[0-9a-fA-F:]+\]|[^\s/\[\]:*]+)(:[0-9]+|:\*)?", origin):
+            raise ImproperlyConfigured(f"{name} must list origins such as https://example.org, not {origin!r}.")
+        if origin.endswith(":*"):
+            patterns.append(rf"^{re.escape(origin[:-2])}(:[0-9]+)?\Z")
+        else:
+            exact.append(origin)
+    return exact, patterns
+
+
+def existing_file(name):
+    path = text(name, "")
+    if path and not Path(path).is_file():
+        raise ImproperlyConfigured(f"{name} names a file that is not there: {path}")
+    return path
+
+
+def mysql():
+    options = {
+        "charset": "utf8mb4",
+        "connect_timeout": 5,
+        "read_timeout": 30,
+        "write_timeout": 30,
+        "init_command": "SET sql_mode='STRICT_TRANS_TABLES', innodb_lock_wait_timeout=5",
+    }
+    if authority := existing_file("MYSQL_SSL_CA"):
+        options["ssl_mode"] = "VERIFY_IDENTITY"
+        options["ssl"] = {"ca": authority}
+    return {
+        "ENGINE": "django.db.backends.mysql",
+        "NAME": text("MYSQL_DATABASE", "chat_app_db"),
+        "USER": text("MYSQL_USER"),
+        "PASSWORD": text("MYSQL_PASSWORD", ""),
+        "HOST": text("MYSQL_HOST", "127.0.0.1"),
+        "PORT": whole_number("MYSQL_PORT", "3306", 1, 65535),
+        "OPTIONS": options,
+    }
+
+
+def sqlite():
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": BASE_DIR / "db.sqlite3",
+        # As Django ships it, 36 of 90 concurrent writes failed with "database is locked"; like this, none.
+        "OPTIONS": {
+            "timeout": 20,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+        },
+        # A file, not memory: the races in the tests are between connections.
+        "TEST": {"NAME": Path(tempfile.gettempdir()) / f"chat-test-{os.getpid()}.sqlite3"},
+    }
+
+
+SECRET_KEY = text("SECRET_KEY")
+DEBUG = switch("DEBUG", "off")
+ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+
+TOKEN_TTL_DAYS = whole_number("TOKEN_TTL_DAYS", "30", 1, 36500)
+
+DATABASES = {"default": mysql() if text("MYSQL_USER", "") else sqlite()}
+# A connection a request costs half the throughput; the health check notices one that the server has closed.
+DATABASES["default"] |= {"CONN_MAX_AGE": 300, "CONN_HEALTH_CHECKS": True}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "common",
+    "users",
+    "corsheaders",
+    "rest_framework",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "common.middleware.AdminSessionMiddleware",
+    "common.middleware.AdminAuthenticationMiddleware",
+    "common.middleware.AdminMessageMiddleware",
+    "common.middleware.RequestLimitsMiddleware",
+    "users.middleware.TokenAuthMiddleware",
+]
+
+ROOT_URLCONF = "main.urls"
+WSGI_APPLICATION = "main.wsgi.application"
+APPEND_SLASH = False
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+# Accounts
+
+AUTH_USER_MODEL = "users.User"
+SILENCED_SYSTEM_CHECKS = ["auth.E003"]  # Usernames are unique by their key, whatever their case.
+# Exactly one: a second hasher would let the time of a login tell whether the account exists.
+PASSWORD_HASHERS = ["users.hashers.Argon2idPasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+# The API
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["users.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "common.negotiation.AlwaysJSON",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": [
+        "common.parsers.JSONParser",
+        "rest_framework.parsers.FormParser",
+        "rest_framework.parsers.MultiPartParser",
+    ],
+    "EXCEPTION_HANDLER": "common.errors.exception_handler",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+# The longest body that any call needs is a few kilobytes.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+
+# Cross-origin requests
+
+CORS_ALLOW_ALL_ORIGINS = DEBUG
+CORS_ALLOWED_ORIGINS, CORS_ALLOWED_ORIGIN_REGEXES = origins("CORS_ALLOWED_ORIGINS")
+CORS_EXPOSE_HEADERS = ["Link"]
+
+# HTTPS, spoken by the proxy in front, which sets this header and lets no client set it
+
+if HTTPS := switch("HTTPS", "off"):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_SSL_REDIRECT = True
+    SECURE_HSTS_SECONDS = 365 * 24 * 3600
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+
+# Pages
+
+LANGUAGE_CODE = "en-us"
+USE_TZ = True
+TIME_ZONE = "UTC"
+STATIC_URL = "/static/"
+# The few files of the admin are served from where the packages keep them, without a step that collects them.
+WHITENOISE_USE_FINDERS = True
+
+# Everything goes to standard error, a line each. SQL is never logged, since its parameters hold digests.
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {
+        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        "django.db.backends": {"level": "INFO"},
+    },
+}
