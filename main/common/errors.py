@@ -1,0 +1,56 @@
+"""Errors as the contract words them: by field, `{"message"}` where a rule refuses, `{"detail"}` for the rest."""
+
+from django.core.exceptions import ValidationError
+from django.http import JsonResponse
+from rest_framework import exceptions, status
+from rest_framework.views import exception_handler as framework_handler
+
+
+class RuleRefusal(exceptions.APIException):
+    """A rule of the service refuses a well-formed request; answered as `{"message": why}`."""
+
+
+class BadRequest(RuleRefusal):
+    status_code = status.HTTP_400_BAD_REQUEST
+
+
+class Forbidden(RuleRefusal):
+    status_code = status.HTTP_403_FORBIDDEN
+
+
+class Conflict(RuleRefusal):
+    status_code = status.HTTP_409_CONFLICT
+
+
+def exception_handler(error, context):
+    if isinstance(error, RuleRefusal):
+        error.detail = {"message": error.detail}
+    elif isinstance(error, ValidationError):
+        # From a model, whose errors are by field.
+        error = exceptions.ValidationError(error.message_dict)
+    return framework_handler(error, context)
+
+
+def detail(message, status, headers=None):
+    """The answer for what fails outside of REST framework."""
+    return JsonResponse({"detail": message}, status=status, headers=headers)
+
+
+def bad_request(request, exception):
+    return detail("The request is malformed.", 400)
+
+
+def permission_denied(request, exception):
+    return detail("You may not do this.", 403)
+
+
+def csrf_failure(request, reason=""):
+    return detail("The form has expired or came from another site. Go back, reload the page and try again.", 403)
+
+
+def not_found(request, exception):
+    return detail("There is nothing here.", 404)
+
+
+def server_error(request):
+    return detail("Something went wrong on our side.", 500)

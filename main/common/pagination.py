@@ -1,0 +1,38 @@
+"""Lists in pages: bare arrays, with `Link: <…>; rel="next"` (RFC 8288) while there is more."""
+
+import re
+
+from django.core import signing
+from rest_framework.exceptions import ValidationError
+from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
+
+HIGHEST_LIMIT = 100
+
+
+def read_limit(request, default):
+    text = request.query_params.get("limit", str(default))
+    if not re.fullmatch("[0-9]{1,3}", text) or not 1 <= int(text) <= HIGHEST_LIMIT:
+        raise ValidationError({"limit": [f"Must be a whole number from 1 to {HIGHEST_LIMIT}."]})
+    return int(text)
+
+
+def read_cursor(request):
+    """The position after which the page begins: the list that `paged` was given, or None at the beginning."""
+    cursor = request.query_params.get("cursor")
+    if cursor is None:
+        return None
+    try:
+        return signing.loads(cursor, salt=request.path)
+    except signing.BadSignature:
+        raise ValidationError({"cursor": ["Must be taken from a Link header."]}) from None
+
+
+def paged(request, items, more_after=None):
+    """The answer for a page; where there is more, `more_after` is the position of its last item."""
+    response = Response(items)
+    if more_after is not None:
+        cursor = signing.dumps(more_after, salt=request.path)
+        url = replace_query_param(request.build_absolute_uri(), "cursor", cursor)
+        response["Link"] = f'<{url}>; rel="next"'
+    return response

@@ -1,0 +1,34 @@
+from django.http import JsonResponse
+from django.shortcuts import render
+
+NAME = "Chat server"
+DESCRIPTION = "A chat server with a REST API: accounts, a search for people, a contact book and a blacklist."
+
+CALLS = (
+    ("POST", "/users/register", "Create an account"),
+    ("POST", "/users/login", "Get a token"),
+    ("POST", "/users/logout", "End this token"),
+    ("POST", "/users/logout-all", "End all of your tokens"),
+    ("POST", "/users/password", "Change your password"),
+    ("GET", "/users/profile", "Your profile"),
+    ("PUT", "/users/profile", "Change your profile (or PATCH)"),
+    ("DELETE", "/users/profile", "Delete your account"),
+    ("GET", "/users/contacts/find-users?search=…", "Find other people"),
+    ("GET", "/users/contacts/view-user/<username>", "Somebody's profile"),
+    ("GET", "/users/contacts/blacklist-user/<username>", "Who blacklisted whom"),
+    ("POST", "/users/contacts/blacklist-user/<username>", "Blacklist somebody"),
+    ("DELETE", "/users/contacts/blacklist-user/<username>", "Take that back"),
+    ("GET", "/users/contacts/contact-book/", "Your contacts"),
+    ("POST", "/users/contacts/contact-book/<username>", "Add a contact"),
+    ("DELETE", "/users/contacts/contact-book/<username>", "Remove a contact"),
+)
+
+
+def index(request):
+    """What this is, as a page for a browser and as JSON for a client."""
+    origin = request.build_absolute_uri("/")[:-1]
+    if "text/html" in request.headers.get("Accept", ""):
+        context = {"name": NAME, "description": DESCRIPTION, "calls": CALLS, "origin": origin}
+        return render(request, "common/index.html", context)
+    calls = [{"method": method, "path": path, "meaning": meaning} for method, path, meaning in CALLS]
+    return JsonResponse({"name": NAME, "description": DESCRIPTION, "admin": f"{origin}/admin/", "calls": calls})
