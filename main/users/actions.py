@@ -1,0 +1,117 @@
+"""The writes that touch several rows, or that must not meet each other halfway."""
+
+from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, check_password, make_password
+from django.db import IntegrityError
+from django.utils import timezone
+from rest_framework.exceptions import NotAuthenticated, NotFound, ValidationError
+
+from common.errors import BadRequest, Conflict
+from common.transactions import retried_transaction
+from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
+
+
+def register(*, password, **profile):
+    """Create the account; ValidationError by field where the username or address is taken."""
+    user = User(**profile, password=make_password(password))
+    user.save(force_insert=True)
+    return user
+
+
+def log_in(username, password):
+    """Return a new token, after the same work whether or not the account exists and is active."""
+    user = User.objects.named(username).first()
+    correct = check_password(password, user.password if user else UNUSABLE_PASSWORD_PREFIX)
+    token = _issue_token(user) if correct else None
+    if token is None:
+        raise BadRequest("Unable to log in with this username and password.")
+    return token
+
+
+@retried_transaction
+def _issue_token(user):
+    """Return a new token, or None if the account is not active or its password is not what was checked."""
+    # The update locks the account, so that a deactivation or a change of password comes before or after, and sees it.
+    current = User.objects.active().filter(pk=user.pk, password=user.password)
+    return AuthToken.objects.issue(user) if current.update(last_login=timezone.now()) else None
+
+
+def change_password(user, current_password, new_password):
+    """Set the password, end every token, and return a new one."""
+    if not check_password(current_password, user.password):
+        raise ValidationError({"current_password": ["This is not your password."]})
+    return _set_password(user, user.password, make_password(new_password))
+
+
+@retried_transaction
+def _set_password(user, old_hash, new_hash):
+    if not User.objects.active().filter(pk=user.pk, password=old_hash).update(password=new_hash):
+        raise ValidationError({"current_password": ["Your password was changed just now."]})
+    user.auth_tokens.all().delete()
+    return AuthToken.objects.issue(user)
+
+
+@retried_transaction
+def change_profile(user, changes):
+    """Change the fields given, no others, and return the account as it is then."""
+    user = _lock(user)
+    for field, value in changes.items():
+        setattr(user, field, value)
+    user.save(update_fields=changes.keys())
+    return user
+
+
+@retried_transaction
+def delete_account(user):
+    """Delete the account with all that hangs on it."""
+    # Without the lock, an entry made by somebody else while the rows are collected would stand in the way.
+    _lock(user).delete()
+
+
+@retried_transaction
+def deactivate(user):
+    """Shut the account out, tokens and all, until it is reactivated."""
+    user = _lock(user)
+    user.is_active = False
+    user.save(update_fields=["is_active"])
+
+
+@retried_transaction
+def reactivate(user):
+    """Let the account in again; its former tokens stay dead."""
+    user = _lock(user)
+    user.auth_tokens.all().delete()
+    user.is_active = True
+    user.save(update_fields=["is_active"])
+
+
+def add_contact(owner, other):
+    _add(ContactBookEntry, owner, other, "This user is in your contact book already.")
+
+
+def blacklist(owner, other):
+    _add(BlacklistEntry, owner, other, "You have blacklisted this user already.")
+
+
+def _add(model, user1, user2, already):
+    if user1 == user2:
+        raise BadRequest("This cannot be done with yourself.")
+    try:
+        _add_pair(model, user1, user2)
+    except IntegrityError:
+        if model.objects.filter(user1=user1, user2=user2).exists():
+            raise Conflict(already) from None
+        # One of the two accounts was deleted since it was read.
+        raise NotFound("There is no such user.") from None
+
+
+@retried_transaction
+def _add_pair(model, user1, user2):
+    model.objects.create(user1=user1, user2=user2)
+
+
+def _lock(user):
+    """The account as it is now, held until the end of the transaction."""
+    locked = User.objects.select_for_update().filter(pk=user.pk).first()
+    if locked is None:
+        raise NotAuthenticated("The account is gone.")
+    return locked

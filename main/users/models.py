@@ -1,0 +1,223 @@
+import re
+import secrets
+from datetime import timedelta
+from hashlib import sha256
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser
+from django.contrib.auth.models import UserManager as DjangoUserManager
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, models, transaction
+from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
+from django.utils import timezone
+
+from common.keys import ExactCharField, KeyField, text_key
+from common.validators import refuse_control_characters, refuse_control_characters_within_lines, refuse_long_keys
+from users.validators import validate_username
+
+# What a client sees of a user: the user instance of the API.
+INSTANCE_FIELDS = ("username", "email", "first_name", "last_name", "bio", "phone_number")
+
+HIGHEST_CHARACTER = "\U0010ffff"
+
+
+class UserQuerySet(models.QuerySet):
+    def active(self):
+        return self.filter(is_active=True)
+
+    def named(self, username):
+        """The user of that name, whatever its case."""
+        return self.filter(username_key=text_key(username))
+
+    def instances(self):
+        """The user instances of the API, as dicts."""
+        return self.values(*INSTANCE_FIELDS)
+
+    def blacklist_status(self, user):
+        """For each, whether the user blacklisted them and whether they blacklisted the user, as pairs of bools."""
+        by_user = BlacklistEntry.objects.filter(user1=user, user2=OuterRef("pk"))
+        by_them = BlacklistEntry.objects.filter(user1=OuterRef("pk"), user2=user)
+        return self.annotate(by_user=Exists(by_user), by_them=Exists(by_them)).values_list("by_user", "by_them")
+
+    def containing(self, text):
+        """The users in whose names and address every word of the text is a part of one."""
+        found = self
+        for word in text_key(text).split():
+            found = found.filter(search_text__contains=word)
+        return found
+
+    def find(self, text, *, limit, after=None):
+        """The page of the users who contain the text, as (user instances, position of the last if there are more).
+
+        The one named exactly so comes first, then the names that begin so, then the rest. `after` is the position
+        that the page before answered.
+        """
+        key = text_key(text)
+        begins_so = Q(username_key__gte=key, username_key__lt=key + HIGHEST_CHARACTER)
+        rank = Case(When(username_key=key, then=0), When(begins_so, then=1), default=2) if key else Value(0)
+        found = self.containing(text).annotate(rank=rank).order_by("rank", "username_key")
+        if after is not None:
+            last_rank, last_key = after
+            found = found.filter(Q(rank__gt=last_rank) | Q(rank=last_rank, username_key__gt=last_key))
+
+        users = list(found.values(*INSTANCE_FIELDS, "rank", "username_key")[: limit + 1])
+        positions = [(user.pop("rank"), user.pop("username_key")) for user in users]
+        return users[:limit], positions[limit - 1] if len(users) > limit else None
+
+
+class UserManager(DjangoUserManager.from_queryset(UserQuerySet)):
+    use_in_migrations = False
+
+    def get_by_natural_key(self, username):
+        return self.named(username).get()
+
+
+class User(AbstractUser):
+    """An account and its profile. Saving one that is deactivated, or has a new password, ends its tokens."""
+
+    username = models.CharField(
+        max_length=150,
+        validators=[validate_username, refuse_long_keys],
+        help_text="Up to 150 characters without white space. Names that differ in case alone are the same.",
+    )
+    email = models.EmailField("email address", max_length=254, validators=[refuse_control_characters, refuse_long_keys])
+    first_name = models.CharField(max_length=150, blank=True, validators=[refuse_control_characters, refuse_long_keys])
+    last_name = models.CharField(max_length=150, blank=True, validators=[refuse_control_characters, refuse_long_keys])
+    bio = models.TextField(max_length=500, blank=True, validators=[refuse_control_characters_within_lines])
+    phone_number = models.CharField(max_length=32, blank=True, validators=[refuse_control_characters])
+
+    username_key = KeyField("username")
+    email_key = KeyField("email")
+    search_text = KeyField("username", "first_name", "last_name", "email")
+
+    objects = UserManager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["username_key"], name="users_username_once"),
+            models.UniqueConstraint(fields=["email_key"], name="users_email_once"),
+        ]
+        permissions = [
+            ("deactivate_user", "Can deactivate ordinary users"),
+            ("reactivate_user", "Can reactivate ordinary users"),
+        ]
+
+    @property
+    def instance(self):
+        """The user instance of the API, as a dict."""
+        return {field: getattr(self, field) for field in INSTANCE_FIELDS}
+
+    def clean(self):
+        super().clean()
+        if taken := self._taken():
+            raise ValidationError(taken)
+
+    def save(self, *, update_fields=None, **kwargs):
+        """Save, with the keys; ValidationError by field where the username or address is another's."""
+        if update_fields is not None and not {"username", "email", "first_name", "last_name"}.isdisjoint(update_fields):
+            update_fields = {*update_fields, "username_key", "email_key", "search_text"}
+        new_password = self._password is not None or not self.has_usable_password()
+        ends_tokens = not self._state.adding and (new_password or not self.is_active)
+        try:
+            with transaction.atomic():
+                super().save(update_fields=update_fields, **kwargs)
+                if ends_tokens:
+                    self.auth_tokens.all().delete()
+        except IntegrityError:
+            # Whoever held the name may have let go of it since, so there may be nothing left to find.
+            raise ValidationError(self._taken() or {"username": ["This was taken just now. Try again."]}) from None
+
+    def _taken(self):
+        others = User.objects.exclude(pk=self.pk)
+        taken = {}
+        if others.named(self.username).exists():
+            taken["username"] = ["This username is taken."]
+        if others.filter(email_key=text_key(self.email)).exists():
+            taken["email"] = ["This e-mail address is taken."]
+        return taken
+
+
+class Pair(models.Model):
+    """What one user noted about another: `user1` is the one who did, `user2` the other."""
+
+    # Leading in the unique constraint, which makes an index of its own superfluous.
+    user1 = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="%(class)s_as_user1", db_index=False
+    )
+    user2 = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="%(class)s_as_user2")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self):
+        return f"{self.user1} → {self.user2}"
+
+
+class ContactBookEntry(Pair):
+    class Meta:
+        verbose_name_plural = "contact book entries"
+        constraints = [
+            models.UniqueConstraint(fields=["user1", "user2"], name="users_contact_once"),
+            models.CheckConstraint(condition=~Q(user1=F("user2")), name="users_contact_not_self"),
+        ]
+
+
+class BlacklistEntry(Pair):
+    class Meta:
+        verbose_name_plural = "blacklist entries"
+        constraints = [
+            models.UniqueConstraint(fields=["user1", "user2"], name="users_blacklist_once"),
+            models.CheckConstraint(condition=~Q(user1=F("user2")), name="users_blacklist_not_self"),
+        ]
+
+
+class AuthTokenQuerySet(models.QuerySet):
+    def unexpired(self):
+        return self.filter(last_used__gt=timezone.now() - timedelta(days=settings.TOKEN_TTL_DAYS))
+
+    def expired(self):
+        return self.filter(last_used__lte=timezone.now() - timedelta(days=settings.TOKEN_TTL_DAYS))
+
+    def issue(self, user):
+        """Make a token for the user and return it, the only time that it is known."""
+        token = secrets.token_urlsafe(32)
+        self.create(user=user, digest=self.model.digest_of(token))
+        return token
+
+    def find(self, token):
+        """The token, with its user, or None if it is not good."""
+        if not re.fullmatch("[A-Za-z0-9_-]{43}", token):
+            return None
+        good = self.unexpired().filter(digest=self.model.digest_of(token), user__is_active=True)
+        return good.select_related("user").first()
+
+
+class AuthToken(models.Model):
+    """A login: 256 random bits, of which only the SHA-256 digest is kept. It expires when it is not used."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="auth_tokens")
+    digest = ExactCharField(max_length=64, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_used = models.DateTimeField(default=timezone.now, editable=False, db_index=True)
+
+    objects = AuthTokenQuerySet.as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["digest"], name="users_token_once")]
+
+    # Written this seldom, so that reading costs no write.
+    LAST_USED_PRECISION = timedelta(minutes=10)
+
+    def __str__(self):
+        return f"Token {self.pk} of {self.user}"
+
+    @staticmethod
+    def digest_of(token):
+        return sha256(token.encode()).hexdigest()
+
+    def note_use(self):
+        """Move the expiry on; at most one write in ten minutes."""
+        now = timezone.now()
+        if self.last_used <= now - self.LAST_USED_PRECISION:
+            AuthToken.objects.filter(pk=self.pk).update(last_used=now)

@@ -1,0 +1,62 @@
+"""What comes in. What goes out is the user instance, which `users.models` makes without a serializer's work."""
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import EmailValidator
+from rest_framework import serializers
+
+from common.serializers import OptionalCharField, StrictCharField
+from common.validators import refuse_control_characters, refuse_control_characters_within_lines, refuse_long_keys
+from users.models import User
+from users.validators import validate_username
+
+
+class PasswordField(StrictCharField):
+    def __init__(self):
+        super().__init__(max_length=1024, trim_whitespace=False, write_only=True)
+
+
+class ProfileSerializer(serializers.Serializer):
+    username = StrictCharField(max_length=150, validators=[validate_username, refuse_long_keys])
+    email = StrictCharField(max_length=254, validators=[EmailValidator(), refuse_control_characters, refuse_long_keys])
+    first_name = OptionalCharField(max_length=150, validators=[refuse_control_characters, refuse_long_keys])
+    last_name = OptionalCharField(max_length=150, validators=[refuse_control_characters, refuse_long_keys])
+    bio = OptionalCharField(max_length=500, validators=[refuse_control_characters_within_lines])
+    phone_number = OptionalCharField(max_length=32, validators=[refuse_control_characters])
+
+
+class RegisterSerializer(ProfileSerializer):
+    password = PasswordField()
+
+    def validate(self, attrs):
+        profile = {field: value for field, value in attrs.items() if field != "password"}
+        require_strength(attrs["password"], User(**profile), field="password")
+        return attrs
+
+
+class ProfileChangeSerializer(ProfileSerializer):
+    def validate(self, attrs):
+        if "password" in self.initial_data:
+            raise serializers.ValidationError({"password": ["To change the password, use POST /users/password."]})
+        return attrs
+
+
+class LoginSerializer(serializers.Serializer):
+    username = StrictCharField(max_length=150)
+    password = PasswordField()
+
+
+class PasswordChangeSerializer(serializers.Serializer):
+    current_password = PasswordField()
+    new_password = PasswordField()
+
+    def validate(self, attrs):
+        require_strength(attrs["new_password"], self.context["user"], field="new_password")
+        return attrs
+
+
+def require_strength(password, user, *, field):
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise serializers.ValidationError({field: error.messages}) from None
