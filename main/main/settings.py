@@ -179,7 +179,6 @@ REST_FRAMEWORK = {
         "rest_framework.parsers.MultiPartParser",
     ],
     "EXCEPTION_HANDLER": "common.errors.exception_handler",
-    "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
 # The longest body that any call needs is a few kilobytes.

@@ -1,0 +1,90 @@
+"""The cast of the tests: alice, bob and charlie, an API client for each, and one for a stranger without a token."""
+
+import json
+
+import pytest
+from django.contrib.auth.hashers import make_password
+from rest_framework.test import APIClient
+
+from users.models import AuthToken, User
+
+
+class Client(APIClient):
+    """Sends JSON, escaped as any client may, so that it can also hold what UTF-8 cannot."""
+
+    def _encode_data(self, data, format=None, content_type=None):
+        if data is None or format or content_type:
+            return super()._encode_data(data, format, content_type)
+        return json.dumps(data).encode("ascii"), "application/json"
+
+
+PASSWORD = "correct-horse-battery"
+
+
+@pytest.fixture(scope="session")
+def password_hash():
+    """Made once: it is meant to take time."""
+    return make_password(PASSWORD)
+
+
+@pytest.fixture
+def make_user(db, password_hash):
+    def make(username, **fields):
+        user = User(**{"username": username, "email": f"{username}@example.org", "password": password_hash} | fields)
+        user.save()
+        return user
+
+    return make
+
+
+@pytest.fixture
+def client_of(db):
+    """Makes an API client with a token of its own for the user."""
+
+    def client(user):
+        api = Client()
+        api.credentials(HTTP_AUTHORIZATION=f"Token {AuthToken.objects.issue(user)}")
+        return api
+
+    return client
+
+
+@pytest.fixture
+def alice(make_user):
+    return make_user("alice", first_name="Alice", last_name="Liddell", bio="Curious.", phone_number="+44 1865 1")
+
+
+@pytest.fixture
+def bob(make_user):
+    return make_user("bob")
+
+
+@pytest.fixture
+def charlie(make_user):
+    return make_user("charlie")
+
+
+@pytest.fixture
+def as_alice(alice, client_of):
+    return client_of(alice)
+
+
+@pytest.fixture
+def as_bob(bob, client_of):
+    return client_of(bob)
+
+
+@pytest.fixture
+def as_charlie(charlie, client_of):
+    return client_of(charlie)
+
+
+@pytest.fixture
+def anonymous(db):
+    return Client()
+
+
+@pytest.fixture
+def queries(django_assert_num_queries):
+    """`with queries(n):` fails unless exactly n queries are made."""
+    return django_assert_num_queries
