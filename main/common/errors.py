@@ -1,6 +1,6 @@
 """Errors as the contract words them: by field, `{"message"}` where a rule refuses, `{"detail"}` for the rest."""
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import SuspiciousOperation, ValidationError
 from django.http import JsonResponse
 from rest_framework import exceptions, status
 from rest_framework.views import exception_handler as framework_handler
@@ -28,6 +28,9 @@ def exception_handler(error, context):
     elif isinstance(error, ValidationError):
         # From a model, whose errors are by field.
         error = exceptions.ValidationError(error.message_dict)
+    elif isinstance(error, SuspiciousOperation):
+        # Django's limits on forms; left to Django, each would be a traceback in the log.
+        error = exceptions.ParseError("The body has more fields or files than any call takes.")
     return framework_handler(error, context)
 
 

@@ -212,14 +212,24 @@ WHITENOISE_USE_FINDERS = True
 
 # Everything goes to standard error, a line each. SQL is never logged, since its parameters hold digests.
 
+
+def without_traceback(record):
+    """What a stranger sends should not fill the log: a refused host name or form is a line, too."""
+    record.exc_info = record.exc_text = None
+    return True
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "filters": {"without_traceback": {"()": "django.utils.log.CallbackFilter", "callback": without_traceback}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
         "django.db.backends": {"level": "INFO"},
+        "django.security.DisallowedHost": {"filters": ["without_traceback"]},
+        "django.security.SuspiciousOperation": {"filters": ["without_traceback"]},
     },
 }

@@ -1,0 +1,17 @@
+from common.views import CALLS
+
+
+def test_a_client_is_told_in_json_what_this_is(anonymous):
+    answer = anonymous.get("/", HTTP_ACCEPT="*/*")
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["admin"] == "http://testserver/admin/"
+    assert [(call["method"], call["path"], call["meaning"]) for call in body["calls"]] == list(CALLS)
+
+
+def test_a_browser_gets_a_page(anonymous):
+    answer = anonymous.get("/", HTTP_ACCEPT="text/html,application/xhtml+xml,*/*;q=0.8")
+    assert answer["Content-Type"] == "text/html; charset=utf-8"
+    page = answer.content.decode()
+    assert "<h1>Chat server</h1>" in page
+    assert "/users/contacts/blacklist-user/&lt;username&gt;" in page

@@ -1,0 +1,99 @@
+"""A server started with an environment of its own: what it takes, and the sentence with which it refuses."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MAIN = Path(__file__).resolve().parent.parent
+
+
+DEFAULTS = {"ENV_FILE": "/dev/null", "SECRET_KEY": "abcdefghijklmnopqrstuvwxyz" * 3}
+
+
+def start(*arguments, **environment):
+    """Run manage.py; a variable of None is not in its environment."""
+    environment = {"PATH": os.environ["PATH"]} | DEFAULTS | environment
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "manage.py", *arguments],
+        cwd=MAIN,
+        env={name: value for name, value in environment.items() if value is not None},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY", ""),
+        ("SECRET_KEY", "  "),
+        ("DEBUG", "maybe"),
+        ("HTTPS", "2"),
+        ("TOKEN_TTL_DAYS", "0"),
+        ("TOKEN_TTL_DAYS", "-1"),
+        ("TOKEN_TTL_DAYS", "30d"),
+        ("MYSQL_PORT", "mysql"),
+        ("MYSQL_PORT", "65536"),
+        ("MYSQL_SSL_CA", "/no/such/file"),
+        ("CORS_ALLOWED_ORIGINS", "example.org"),
+        ("CORS_ALLOWED_ORIGINS", "*"),
+        ("CORS_ALLOWED_ORIGINS", "https://example.org/path"),
+    ],
+)
+def test_an_unusable_value_stops_the_start_with_a_sentence(name, value):
+    result = start("check", **({"MYSQL_USER": "chat"} | {name: value}))
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"manage.py: {name} ")
+    assert result.stderr.count("\n") == 1
+
+
+def evaluate(expression, **environment):
+    result = start(
+        "shell", "--no-imports", "-c", f"from django.conf import settings; print({expression})", **environment
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+def test_without_an_account_the_data_is_in_the_file():
+    assert evaluate("settings.DATABASES['default']['NAME']") == str(MAIN / "db.sqlite3")
+
+
+def test_with_an_account_the_data_is_on_mysql():
+    database = "settings.DATABASES['default']"
+    fields = f"[{database}[key] for key in ('ENGINE', 'NAME', 'USER', 'PASSWORD', 'HOST', 'PORT')]"
+    values = evaluate(fields, MYSQL_USER="chat", MYSQL_PASSWORD="pa$$wo#rd")
+    assert values == "['django.db.backends.mysql', 'chat_app_db', 'chat', 'pa$$wo#rd', '127.0.0.1', 3306]"
+
+
+def test_a_file_as_the_project_began_with_works(tmp_path):
+    env_file = tmp_path / ".env"
+    env_file.write_text(
+        "    SECRET_KEY = myserverencryptionsecretkey\n"
+        "    MYSQL_PASSWORD = mysecret${HOME}password\n"
+        "    MYSQL_USER = mysqlusername\n"
+    )
+    database = "settings.DATABASES['default']"
+    values = f"settings.SECRET_KEY, {database}['USER'], {database}['PASSWORD']"
+    found = evaluate(values, ENV_FILE=str(env_file), SECRET_KEY=None)
+    assert found == "myserverencryptionsecretkey mysqlusername mysecret${HOME}password"
+
+
+def test_the_file_is_overruled_by_the_environment(tmp_path):
+    env_file = tmp_path / ".env"
+    env_file.write_text("TOKEN_TTL_DAYS = 5\nDEBUG = on\n")
+    assert evaluate("settings.TOKEN_TTL_DAYS, settings.DEBUG", ENV_FILE=str(env_file), TOKEN_TTL_DAYS="7") == "7 True"
+
+
+def test_the_deployment_check_warns_of_the_file_alone():
+    production = {"ALLOWED_HOSTS": "chat.example.org", "HTTPS": "on"}
+    result = start("check", "--deploy", "--fail-level", "WARNING", **production)
+    assert result.returncode == 1
+    assert "common.W001" in result.stderr
+    assert "1 issue" in result.stderr
+    result = start("check", "--deploy", "--fail-level", "WARNING", MYSQL_USER="chat", **production)
+    assert (result.returncode, result.stdout) == (0, "System check identified no issues (1 silenced).\n")

@@ -1,0 +1,108 @@
+"""What holds across the apps: who may import whom, migrations, settings, the database's characters."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connection
+
+from common.views import CALLS
+from main import urls
+
+ROOT = Path(settings.BASE_DIR)
+MAY_IMPORT = {"common": set(), "users": {"common"}}
+# Each module may import those before it.
+LAYERS = ["validators", "models", "hashers", "actions", "authentication", "serializers", "views", "urls"]
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            yield from (f"{node.module}.{name.name}" for name in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+
+
+@pytest.mark.parametrize("app", MAY_IMPORT)
+def test_apps_import_downwards_only(app):
+    ours = {"common", "users", "main"}
+    for path in (ROOT / app).rglob("*.py"):
+        if "tests" not in path.parts:
+            imported = {name.split(".")[0] for name in imports(path)} & ours - {app}
+            assert imported <= MAY_IMPORT[app], path
+
+
+@pytest.mark.parametrize("app", MAY_IMPORT)
+def test_modules_import_downwards_only(app):
+    for height, module in enumerate(LAYERS):
+        path = ROOT / app / f"{module}.py"
+        if path.exists():
+            above = {f"{app}.{name}" for name in LAYERS[height + 1 :]}
+            assert not [name for name in imports(path) if name in above or name.rpartition(".")[0] in above], path
+
+
+def test_models_do_not_load_the_framework():
+    for path in ROOT.glob("*/models.py"):
+        assert not [name for name in imports(path) if name.startswith("rest_framework")], path
+
+
+def test_no_migration_is_missing(db):
+    call_command("makemigrations", check=True, dry_run=True)
+
+
+def test_the_template_names_every_setting_once_with_a_comment():
+    read = re.findall(
+        r'\b(?:text|switch|whole_number|words|origins|existing_file)\("([A-Z_]+)"',
+        (ROOT / "main/settings.py").read_text(),
+    )
+    lines = (ROOT / "dot_env_template").read_text().splitlines()
+    listed = [line.removesuffix(" =") for line in lines if line.endswith(" =")]
+    assert sorted(listed) == sorted(set(read))
+    for number, line in enumerate(lines):
+        if line.endswith(" ="):
+            assert lines[number - 1].startswith("# ")
+
+
+def test_the_first_page_lists_every_call():
+    def paths(patterns, prefix=""):
+        for pattern in patterns:
+            here = prefix + str(pattern.pattern)
+            if hasattr(pattern, "url_patterns"):
+                yield from paths(pattern.url_patterns, here)
+            else:
+                yield "/" + here
+
+    served = {path.rstrip("/") for path in paths(urls.urlpatterns) if path.startswith("/users/")}
+    assert {path.split("?")[0].rstrip("/") for _, path, _ in CALLS} == served
+
+
+def test_every_text_in_the_database_is_unicode_and_compared_exactly(db):
+    if connection.vendor != "mysql":
+        pytest.skip("SQLite knows nothing else.")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT table_name, column_name, collation_name FROM information_schema.columns "
+            "WHERE table_schema = DATABASE() AND collation_name <> 'utf8mb4_bin' AND table_name <> 'django_migrations'"
+        )
+        # The server that the tests start has latin1 for its default.
+        assert cursor.fetchall() == ()
+
+
+def test_the_constraints_are_in_the_database(db):
+    names = set()
+    with connection.cursor() as cursor:
+        for table in ("users_user", "users_contactbookentry", "users_blacklistentry", "users_authtoken"):
+            names |= set(connection.introspection.get_constraints(cursor, table))
+    assert names >= {
+        "users_username_once",
+        "users_email_once",
+        "users_contact_once",
+        "users_contact_not_self",
+        "users_blacklist_once",
+        "users_blacklist_not_self",
+        "users_token_once",
+    }
