@@ -1,0 +1,284 @@
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, Permission
+from django.core.management import CommandError, call_command
+from django.test import Client
+
+from conftest import PASSWORD
+from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
+
+USERS = "/admin/users/user/"
+
+
+def post_action(client, action, *users):
+    return client.post(USERS, {"action": action, "_selected_action": [user.pk for user in users]}, follow=True)
+
+
+def is_active(user):
+    return User.objects.get(pk=user.pk).is_active
+
+
+@pytest.fixture
+def moderator(make_user):
+    user = make_user("moderator", is_staff=True)
+    user.groups.add(Group.objects.get(name="Moderators"))
+    return user
+
+
+@pytest.fixture
+def as_moderator(moderator):
+    client = Client()
+    client.force_login(moderator)
+    return client
+
+
+def listed(page):
+    return [user.username for user in page.context["cl"].result_list]
+
+
+def test_somebody_logs_in_with_name_and_password_whatever_the_case(moderator, db):
+    client = Client()
+    answer = client.post("/admin/login/?next=/admin/", {"username": "MODERATOR", "password": PASSWORD})
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
+    assert client.get("/admin/").status_code == 200
+
+
+def test_an_ordinary_user_is_not_let_in(alice):
+    client = Client()
+    client.force_login(alice)
+    assert client.get("/admin/").status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("ALI", ["alice"]),
+        ("liddell", ["alice"]),
+        ("BOB@", ["bob"]),
+        ("example.org bob", ["bob"]),
+        ("_", []),
+        ("zz", []),
+    ],
+)
+def test_users_are_searched_by_name_and_address(as_moderator, alice, bob, query, found):
+    assert listed(as_moderator.get(USERS, {"q": query})) == found
+
+
+def test_users_are_filtered(as_moderator, moderator, alice, bob):
+    bob.is_active = False
+    bob.save()
+    assert listed(as_moderator.get(USERS, {"is_active__exact": "0"})) == ["bob"]
+    assert listed(as_moderator.get(USERS, {"is_staff__exact": "1"})) == ["moderator"]
+
+
+def test_the_list_counts_without_a_query_a_row(as_moderator, alice, bob, charlie, django_assert_num_queries):
+    for user1, user2 in ((alice, bob), (alice, charlie), (bob, charlie)):
+        ContactBookEntry.objects.create(user1=user1, user2=user2)
+        BlacklistEntry.objects.create(user1=user2, user2=user1)
+    with django_assert_num_queries(7) as few:
+        page = as_moderator.get(USERS)
+    counts = {
+        user.username: (user.contacts, user.blacklisted, user.blacklisted_by) for user in page.context["cl"].result_list
+    }
+    assert counts == {"alice": (2, 0, 2), "bob": (1, 1, 1), "charlie": (0, 2, 0), "moderator": (0, 0, 0)}
+    User.objects.bulk_create(User(username=f"user{n}", email=f"user{n}@example.org") for n in range(40))
+    with django_assert_num_queries(len(few)):
+        as_moderator.get(USERS)
+
+
+def test_every_list_and_page_can_be_looked_at(as_moderator, alice, bob):
+    AuthToken.objects.issue(alice)
+    for model in (ContactBookEntry, BlacklistEntry):
+        model.objects.create(user1=alice, user2=bob)
+    for model in (User, ContactBookEntry, BlacklistEntry, AuthToken):
+        name = model._meta.model_name
+        assert as_moderator.get(f"/admin/users/{name}/").status_code == 200
+        assert as_moderator.get(f"/admin/users/{name}/?q=ali").context["cl"].result_count == 1
+        page = as_moderator.get(f"/admin/users/{name}/{model.objects.first().pk}/change/")
+        assert page.status_code == 200
+        assert 'name="_save"' not in page.content.decode()
+
+
+@pytest.mark.parametrize("name", ["contactbookentry", "blacklistentry", "authtoken"])
+def test_entries_and_tokens_are_read_only_for_superusers_too(admin_client, alice, bob, name):
+    AuthToken.objects.issue(alice)
+    for model in (ContactBookEntry, BlacklistEntry):
+        model.objects.create(user1=alice, user2=bob)
+    path = f"/admin/users/{name}/"
+    model = next(m for m in (ContactBookEntry, BlacklistEntry, AuthToken) if m._meta.model_name == name)
+    pk = model.objects.get().pk
+    assert admin_client.get(path + "add/").status_code == 403
+    assert admin_client.post(f"{path}{pk}/change/", {"user1": bob.pk, "user": bob.pk}).status_code == 403
+    assert admin_client.post(f"{path}{pk}/delete/", {"post": "yes"}).status_code == 403
+    admin_client.post(path, {"action": "delete_selected", "_selected_action": [pk], "post": "yes"})
+    assert model.objects.filter(pk=pk).exists()
+
+
+# Moderators
+
+
+def test_a_moderator_deactivates_ordinary_users_and_their_tokens(as_moderator, moderator, alice, as_alice, as_bob, bob):
+    page = post_action(as_moderator, "deactivate", alice)
+    assert "1 deactivated." in page.content.decode()
+    assert (is_active(alice), is_active(bob)) == (False, True)
+    assert as_alice.get("/users/profile").status_code == 401
+    assert as_bob.get("/users/profile").status_code == 200
+    assert not AuthToken.objects.filter(user=alice).exists()
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_id, entry.change_message) == (moderator, str(alice.pk), "Was deactivated.")
+
+
+def test_a_moderator_touches_no_staff_and_not_themselves(as_moderator, moderator, admin_user, make_user):
+    colleague = make_user("colleague", is_staff=True)
+    hidden = make_user("hidden", is_superuser=True)
+    page = post_action(as_moderator, "deactivate", moderator, colleague, admin_user, hidden)
+    assert "4 left as they were" in page.content.decode()
+    assert all(map(is_active, (moderator, colleague, admin_user, hidden)))
+
+
+def test_a_moderator_reactivates_nobody(as_moderator, alice):
+    alice.is_active = False
+    alice.save()
+    assert "reactivate" not in as_moderator.get(USERS).content.decode()
+    post_action(as_moderator, "reactivate", alice)
+    assert not is_active(alice)
+
+
+@pytest.mark.parametrize("target", ["alice", "moderator"])
+def test_a_moderator_changes_no_account(as_moderator, moderator, alice, target):
+    user = {"alice": alice, "moderator": moderator}[target]
+    before = User.objects.filter(pk=user.pk).values().get()
+    form = {"username": "new", "email": "new@example.org", "is_staff": "on", "is_superuser": "on", "groups": [1]}
+    path = f"{USERS}{user.pk}/"
+    assert as_moderator.post(path + "change/", form).status_code == 403
+    passwords = {"password1": "new-horse-battery", "password2": "new-horse-battery", "usable_password": "true"}
+    assert as_moderator.get(path + "password/").status_code == 403
+    assert as_moderator.post(path + "password/", passwords).status_code == 403
+    assert as_moderator.post(path + "delete/", {"post": "yes"}).status_code == 403
+    assert as_moderator.post(USERS + "add/", form | passwords).status_code == 403
+    as_moderator.post(USERS, {"action": "delete_selected", "_selected_action": [user.pk], "post": "yes"})
+    # The list has no fields to edit, whatever is posted.
+    as_moderator.post(USERS, {"form-TOTAL_FORMS": 1, "form-INITIAL_FORMS": 1, "form-0-id": user.pk, "_save": "Save"})
+    assert User.objects.filter(pk=user.pk).values().get() == before
+    assert User.objects.count() == 2
+
+
+@pytest.mark.parametrize("path", ["auth/group/", "auth/group/add/", "auth/group/1/change/", "auth/permission/"])
+def test_a_moderator_sees_no_groups_and_no_permissions(as_moderator, path):
+    assert as_moderator.get(f"/admin/{path}").status_code in (403, 404)
+    assert as_moderator.post(f"/admin/{path}", {"name": "x"}).status_code in (403, 404)
+
+
+def test_a_right_to_change_users_given_to_staff_is_no_way_up(as_moderator, moderator, alice):
+    # Django's own admin would let its holder make anyone a superuser.
+    moderator.user_permissions.set(Permission.objects.filter(content_type__model="user"))
+    form = {
+        "username": "moderator",
+        "email": "m@example.org",
+        "is_superuser": "on",
+        "is_staff": "on",
+        "is_active": "on",
+    }
+    assert as_moderator.post(f"{USERS}{moderator.pk}/change/", form).status_code == 403
+    assert as_moderator.post(f"{USERS}{alice.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert not User.objects.get(pk=moderator.pk).is_superuser
+
+
+def test_the_groups_rights_are_to_look_and_to_deactivate(db):
+    rights = Group.objects.get(name="Moderators").permissions.values_list("codename", flat=True)
+    assert sorted(rights) == [
+        "deactivate_user",
+        "view_authtoken",
+        "view_blacklistentry",
+        "view_contactbookentry",
+        "view_user",
+    ]
+    # Django finds its own by these names and makes no second ones.
+    assert Permission.objects.filter(content_type__app_label="users", content_type__model="user").count() == 6
+
+
+def test_a_deactivated_moderator_is_out_at_once(as_moderator, moderator):
+    moderator.is_active = False
+    moderator.save()
+    assert as_moderator.get("/admin/").status_code == 302
+
+
+# Superusers
+
+
+def test_a_superuser_deactivates_and_reactivates_staff_too_but_not_themselves(admin_client, admin_user, moderator):
+    post_action(admin_client, "deactivate", moderator, admin_user)
+    assert (is_active(moderator), is_active(admin_user)) == (False, True)
+    post_action(admin_client, "reactivate", moderator)
+    assert is_active(moderator)
+
+
+FORM = {
+    "username": "alicia",
+    "email": "alicia@example.org",
+    "first_name": "",
+    "last_name": "",
+    "bio": "",
+    "phone_number": "",
+    "is_active": "on",
+}
+
+
+def test_a_superuser_changes_an_account_and_its_keys_follow(admin_client, alice, as_bob):
+    answer = admin_client.post(f"{USERS}{alice.pk}/change/", FORM)
+    assert answer.status_code == 302
+    assert as_bob.get("/users/contacts/view-user/ALICIA").status_code == 200
+    assert [user["username"] for user in as_bob.get("/users/contacts/find-users?search=alicia").json()] == ["alicia"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("username", "BOB"), ("email", "Bob@example.org"), ("username", "a b"), ("bio", "a\x1bb")]
+)
+def test_a_superuser_is_told_what_is_taken_or_malformed(admin_client, alice, bob, field, value):
+    page = admin_client.post(f"{USERS}{alice.pk}/change/", FORM | {field: value})
+    assert page.status_code == 200
+    assert list(page.context["adminform"].form.errors) == [field]
+    assert User.objects.get(pk=alice.pk).username == "alice"
+
+
+def test_deactivating_in_the_form_ends_the_tokens(admin_client, alice, as_alice):
+    admin_client.post(f"{USERS}{alice.pk}/change/", {name: FORM[name] for name in FORM if name != "is_active"})
+    assert not is_active(alice)
+    assert not AuthToken.objects.exists()
+
+
+def test_setting_a_password_ends_the_tokens(admin_client, alice, as_alice, anonymous):
+    password = "another-horse-battery"
+    form = {"password1": password, "password2": password, "usable_password": "true", "set-password": "1"}
+    answer = admin_client.post(f"{USERS}{alice.pk}/password/", form)
+    assert answer.status_code == 302
+    assert as_alice.get("/users/profile").status_code == 401
+    assert anonymous.post("/users/login", {"username": "alice", "password": password}).status_code == 200
+
+
+def test_a_superuser_adds_an_account(admin_client, anonymous):
+    password = "another-horse-battery"
+    form = {"username": "new", "email": "new@example.org", "password1": password, "password2": password}
+    page = admin_client.post(USERS + "add/", form | {"usable_password": "true"})
+    assert page.status_code == 302
+    assert anonymous.post("/users/login", {"username": "new", "password": password}).status_code == 200
+    page = admin_client.post(USERS + "add/", form | {"usable_password": "true", "username": "NEW"})
+    assert sorted(page.context["adminform"].form.errors) == ["email", "username"]
+
+
+def test_a_superuser_deletes_accounts(admin_client, alice, bob, charlie, as_alice):
+    ContactBookEntry.objects.create(user1=alice, user2=bob)
+    BlacklistEntry.objects.create(user1=bob, user2=alice)
+    admin_client.post(f"{USERS}{alice.pk}/delete/", {"post": "yes"})
+    form = {"action": "delete_selected", "_selected_action": [bob.pk], "post": "yes"}
+    admin_client.post(USERS, form)
+    assert sorted(User.objects.values_list("username", flat=True)) == ["admin", "charlie"]
+
+
+def test_a_superuser_is_made_on_the_command_line(db, monkeypatch):
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
+    call_command("createsuperuser", interactive=False, username="root", email="root@example.org", verbosity=0)
+    assert User.objects.get(username_key="root").is_superuser
+    for username, email in (("ROOT", "other@example.org"), ("other", "Root@example.org")):
+        with pytest.raises(CommandError, match="taken"):
+            call_command("createsuperuser", interactive=False, username=username, email=email, verbosity=0)
