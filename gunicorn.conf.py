@@ -5,3 +5,5 @@ workers = 2
 worker_class = "gthread"
 threads = 4
 keepalive = 15
+# It would put a socket into the home folder of whoever runs it.
+control_socket_disable = True

@@ -36,7 +36,8 @@ def exception_handler(error, context):
 
 def detail(message, status, headers=None):
     """The answer for what fails outside of REST framework."""
-    return JsonResponse({"detail": message}, status=status, headers=headers)
+    compact = {"separators": (",", ":")}  # as REST framework writes it
+    return JsonResponse({"detail": message}, status=status, headers=headers, json_dumps_params=compact)
 
 
 def bad_request(request, exception):
