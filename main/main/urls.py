@@ -4,6 +4,9 @@ from django.views.generic import RedirectView
 
 from common.views import index
 
+admin.site.site_header = admin.site.site_title = "Chat server administration"
+admin.site.index_title = "Accounts"
+
 urlpatterns = [
     path("", index),
     path("users/", include("users.urls")),

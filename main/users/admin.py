@@ -3,6 +3,7 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce
+from django.utils.safestring import mark_safe
 
 from users import actions
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
@@ -57,7 +58,13 @@ class UserAdmin(DjangoUserAdmin):
     readonly_fields = ("last_login", "date_joined")
     fieldsets = (
         (None, {"fields": ("username", "email", "first_name", "last_name", "bio", "phone_number")}),
-        ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        (
+            "Rights",
+            {
+                "fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions"),
+                "description": mark_safe('Superusers can <a href="../password/">set a new password</a>.'),
+            },
+        ),
         ("Times", {"fields": ("date_joined", "last_login")}),
     )
     add_fieldsets = (
