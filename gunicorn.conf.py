@@ -5,5 +5,8 @@ workers = 2
 worker_class = "gthread"
 threads = 4
 keepalive = 15
+# A path may hold a search text, and a cursor a username, of many bytes a character; a header, whatever a client sends.
+limit_request_line = 8190
+limit_request_field_size = 65536
 # It would put a socket into the home folder of whoever runs it.
 control_socket_disable = True

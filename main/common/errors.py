@@ -22,6 +22,13 @@ class Conflict(RuleRefusal):
     status_code = status.HTTP_409_CONFLICT
 
 
+def found(thing, otherwise):
+    """The thing, or 404 with the sentence if it is None."""
+    if thing is None:
+        raise exceptions.NotFound(otherwise)
+    return thing
+
+
 def exception_handler(error, context):
     if isinstance(error, RuleRefusal):
         error.detail = {"message": error.detail}
@@ -30,7 +37,7 @@ def exception_handler(error, context):
         error = exceptions.ValidationError(error.message_dict)
     elif isinstance(error, SuspiciousOperation):
         # Django's limits on forms; left to Django, each would be a traceback in the log.
-        error = exceptions.ParseError("The body has more fields or files than any call takes.")
+        error = exceptions.ParseError("The request has more fields or files than any call takes.")
     return framework_handler(error, context)
 
 
@@ -46,10 +53,6 @@ def bad_request(request, exception):
 
 def permission_denied(request, exception):
     return detail("You may not do this.", 403)
-
-
-def csrf_failure(request, reason=""):
-    return detail("The form has expired or came from another site. Go back, reload the page and try again.", 403)
 
 
 def not_found(request, exception):

@@ -30,9 +30,22 @@ def read_cursor(request):
 
 def paged(request, items, more_after=None):
     """The answer for a page; where there is more, `more_after` is the position of its last item."""
-    response = Response(items)
-    if more_after is not None:
-        cursor = signing.dumps(more_after, salt=request.path)
-        url = replace_query_param(request.build_absolute_uri(), "cursor", cursor)
-        response["Link"] = f'<{url}>; rel="next"'
-    return response
+    if more_after is None:
+        return Response(items)
+    return paged_by(request, items, "cursor", signing.dumps(more_after, salt=request.path, compress=True))
+
+
+def read_number(request, parameter):
+    """A whole number from the query, or None if it is not there."""
+    text = request.query_params.get(parameter)
+    if text is None:
+        return None
+    if not re.fullmatch("[0-9]{1,18}", text):
+        raise ValidationError({parameter: ["Must be a whole number."]})
+    return int(text)
+
+
+def paged_by(request, items, parameter, value):
+    """The answer for a page that is followed by the one at the same URL with that parameter."""
+    url = replace_query_param(request.build_absolute_uri(), parameter, value)
+    return Response(items, headers={"Link": f'<{url}>; rel="next"'})

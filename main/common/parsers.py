@@ -1,11 +1,14 @@
 import json
+from urllib.parse import parse_qsl
 
+from django.conf import settings
+from django.http import QueryDict
+from rest_framework import parsers
 from rest_framework.exceptions import ParseError
-from rest_framework.parsers import BaseParser
 from rest_framework.utils.json import strict_constant
 
 
-class JSONParser(BaseParser):
+class JSONParser(parsers.BaseParser):
     """JSON in UTF-8 (RFC 8259); whatever is not answers 400, brackets nested too deep for Python included."""
 
     media_type = "application/json"
@@ -15,3 +18,35 @@ class JSONParser(BaseParser):
             return json.loads(stream.read().decode("utf-8"), parse_constant=strict_constant)
         except (ValueError, RecursionError):
             raise ParseError("The body is not JSON.") from None
+
+
+class FormParser(parsers.FormParser):
+    """A form in UTF-8; Django's reading would put U+FFFD in the place of what is not."""
+
+    def parse(self, stream, media_type=None, parser_context=None):
+        form = QueryDict(mutable=True)
+        try:
+            fields = parse_qsl(
+                stream.read().decode("utf-8"),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=settings.DATA_UPLOAD_MAX_NUMBER_FIELDS,
+            )
+        except ValueError:
+            raise ParseError("The body is not a form in UTF-8 of a reasonable number of fields.") from None
+        for name, value in fields:
+            form.appendlist(name, value)
+        return form
+
+
+class MultiPartParser(parsers.MultiPartParser):
+    """A form in parts, in UTF-8."""
+
+    def parse(self, stream, media_type=None, parser_context=None):
+        form = super().parse(stream, media_type, parser_context)
+        if not form.data and not form.files:
+            raise ParseError("The body has no parts.")
+        # Django puts U+FFFD in the place of what is not UTF-8.
+        if any("\ufffd" in text for name, values in form.data.lists() for text in (name, *values)):
+            raise ParseError("The body is not in UTF-8.")
+        return form

@@ -1,3 +1,5 @@
+import random
+import time
 from functools import wraps
 
 from django.db import OperationalError, connection, transaction
@@ -23,5 +25,7 @@ def retried_transaction(action):
             except OperationalError as error:
                 if not attempts or error.args[0] not in (DEADLOCK, LOCK_WAIT_TIMEOUT):
                     raise
+                # Those who met once would meet again if they waited alike.
+                time.sleep(random.uniform(0, 0.02 * (ATTEMPTS - attempts)))  # noqa: S311
 
     return attempt

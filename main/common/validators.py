@@ -5,8 +5,8 @@ from django.core.exceptions import ValidationError
 from common.keys import KEY_LENGTH, text_key
 
 
-def has_control_characters(text):
-    return any(unicodedata.category(character) == "Cc" for character in text)
+def has_control_characters(text, *, but=""):
+    return any(unicodedata.category(character) == "Cc" and character not in but for character in text)
 
 
 def refuse_control_characters(text):
@@ -15,7 +15,8 @@ def refuse_control_characters(text):
 
 
 def refuse_control_characters_within_lines(text):
-    refuse_control_characters("".join(character for character in text if character not in "\t\n\r"))
+    if has_control_characters(text, but="\t\n\r"):
+        raise ValidationError("Control characters are not allowed.", code="control_characters")
 
 
 def refuse_long_keys(text):

@@ -1,5 +1,7 @@
-from django.http import JsonResponse
 from django.shortcuts import render
+from rest_framework.permissions import AllowAny
+from rest_framework.response import Response
+from rest_framework.views import APIView
 
 NAME = "Chat server"
 DESCRIPTION = "A chat server with a REST API: accounts, a search for people, a contact book and a blacklist."
@@ -24,11 +26,15 @@ CALLS = (
 )
 
 
-def index(request):
+class IndexView(APIView):
     """What this is, as a page for a browser and as JSON for a client."""
-    origin = request.build_absolute_uri("/")[:-1]
-    if "text/html" in request.headers.get("Accept", ""):
-        context = {"name": NAME, "description": DESCRIPTION, "calls": CALLS, "origin": origin}
-        return render(request, "common/index.html", context)
-    calls = [{"method": method, "path": path, "meaning": meaning} for method, path, meaning in CALLS]
-    return JsonResponse({"name": NAME, "description": DESCRIPTION, "admin": f"{origin}/admin/", "calls": calls})
+
+    permission_classes = [AllowAny]
+
+    def get(self, request):
+        origin = request.build_absolute_uri("/")[:-1]
+        if "text/html" in request.headers.get("Accept", ""):
+            context = {"name": NAME, "description": DESCRIPTION, "calls": CALLS, "origin": origin}
+            return render(request, "common/index.html", context)
+        calls = [{"method": method, "path": path, "meaning": meaning} for method, path, meaning in CALLS]
+        return Response({"name": NAME, "description": DESCRIPTION, "admin": f"{origin}/admin/", "calls": calls})

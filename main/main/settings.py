@@ -175,8 +175,8 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": [
         "common.parsers.JSONParser",
-        "rest_framework.parsers.FormParser",
-        "rest_framework.parsers.MultiPartParser",
+        "common.parsers.FormParser",
+        "common.parsers.MultiPartParser",
     ],
     "EXCEPTION_HANDLER": "common.errors.exception_handler",
 }
@@ -213,9 +213,10 @@ WHITENOISE_USE_FINDERS = True
 # Everything goes to standard error, a line each. SQL is never logged, since its parameters hold digests.
 
 
-def without_traceback(record):
-    """What a stranger sends should not fill the log: a refused host name or form is a line, too."""
-    record.exc_info = record.exc_text = None
+def shorten(record):
+    """What a stranger can send should not fill the log: of a refusal, a line without the traceback is enough."""
+    if record.name.startswith("django.security") or getattr(record, "status_code", 500) < 500:
+        record.exc_info = record.exc_text = None
     return True
 
 
@@ -223,13 +224,11 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "filters": {"without_traceback": {"()": "django.utils.log.CallbackFilter", "callback": without_traceback}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"shorten": {"()": "django.utils.log.CallbackFilter", "callback": shorten}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["shorten"]}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
-        "django": {"handlers": ["console"], "level": "INFO", "propagate": False},
+        "django": {"handlers": [], "level": "INFO"},
         "django.db.backends": {"level": "INFO"},
-        "django.security.DisallowedHost": {"filters": ["without_traceback"]},
-        "django.security.SuspiciousOperation": {"filters": ["without_traceback"]},
     },
 }

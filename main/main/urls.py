@@ -1,16 +1,17 @@
 from django.contrib import admin
 from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 
-from common.views import index
+from common.views import IndexView
 
 admin.site.site_header = admin.site.site_title = "Chat server administration"
 admin.site.index_title = "Accounts"
 
 urlpatterns = [
-    path("", index),
+    path("", IndexView.as_view()),
     path("users/", include("users.urls")),
-    path("admin", RedirectView.as_view(url="/admin/")),
+    path("admin", csrf_exempt(RedirectView.as_view(url="/admin/"))),
     path("admin/", admin.site.urls),
 ]
 

@@ -33,7 +33,6 @@ BODIES = {
     "Latin-1": (JSON, b'{"username": "\xe9"}'),
     "UTF-16": (JSON, '{"username": "a"}'.encode("utf-16")),
     "a byte order mark": (JSON, b"\xef\xbb\xbf{}"),
-    "bytes in a form": (FORM, b"username=\xff\xfe&password=%ff%00"),
     "1 001 fields in a form": (FORM, b"&".join(b"a%d=1" % number for number in range(1001))),
     "1 001 parts": (MULTIPART, "".join(part(f"a{n}", 1) for n in range(1001)).encode() + b"--x--"),
     "a file for a name": (MULTIPART, (part("username", "x", '; filename="a.txt"') + "--x--").encode()),
@@ -43,6 +42,10 @@ BODIES = {
     "a type that is none": ("nonsense", b"{}"),
     "another character set": ("application/json; charset=utf-16", b"{}"),
     "a character set that is none": ("application/json; charset=base64", b"{}"),
+    "bytes in a form": (FORM, b"username=\xff\xfe"),
+    "odd escapes in a form": (FORM, b"bio=%ff%00&username=%ED%A0%80"),
+    "bytes in a part": (MULTIPART, b'--x\r\nContent-Disposition: form-data; name="bio"\r\n\r\n\xff\r\n--x--'),
+    "no parts": (MULTIPART, b"hello"),
     "a codec for a form": (FORM + "; charset=rot13", b"username=alice"),
 }
 CALLS = [
@@ -81,7 +84,7 @@ def test_an_odd_body_is_refused(as_alice, bob, caplog, method, path, body):
     answer = getattr(as_alice, method)(path, content, content_type=content_type)
     if path == "/users/profile" and answer.status_code == 200:
         # Nothing in it that the profile knows.
-        assert body in ("nothing", "bytes in a form")
+        assert body == "nothing"
     else:
         assert_well_refused(answer, caplog)
     assert everything() == before
@@ -94,6 +97,12 @@ def test_a_body_of_8_mb_is_refused(as_alice, caplog, method, path):
     assert_well_refused(answer, caplog)
 
 
+def test_a_body_without_a_length_is_refused(as_alice, caplog):
+    answer = as_alice.put("/users/profile", {"bio": "x"}, HTTP_TRANSFER_ENCODING="chunked")
+    assert answer.status_code == 411
+    assert_well_refused(answer, caplog)
+
+
 @pytest.mark.parametrize("length", ["x", "-1", "1" * 30])
 def test_an_odd_content_length_is_refused(as_alice, caplog, length):
     answer = as_alice.put("/users/profile", {"bio": "x"}, CONTENT_LENGTH=length)
@@ -101,7 +110,9 @@ def test_an_odd_content_length_is_refused(as_alice, caplog, length):
     assert_well_refused(answer, caplog)
 
 
-@pytest.mark.parametrize("value", ["x" * 100_000, "\x00", "\x7f", "\ud800", {"a": {"b": []}}, [[[]]], 1, True])
+@pytest.mark.parametrize(
+    "value", ["x" * 100_000, "\x00", "\x1f", "new@example.org\x1f", "\x7f", "\ud800", {"a": {"b": []}}, [[[]]], 1, True]
+)
 @pytest.mark.parametrize("field", ["username", "email", "first_name", "last_name", "bio", "phone_number", "password"])
 def test_an_odd_value_is_refused_by_field(as_alice, caplog, field, value):
     before = everything()
@@ -138,6 +149,19 @@ def test_a_wrong_method_is_405_with_allow(as_alice, method):
     assert answer.status_code == 405
     assert answer["Allow"] == "GET, HEAD, OPTIONS"
     assert answer.json() == {"detail": f'Method "{method.upper()}" not allowed.'}
+
+
+@pytest.mark.parametrize("method", ["post", "put", "delete"])
+def test_the_first_page_can_only_be_read(anonymous, method):
+    answer = getattr(anonymous, method)("/")
+    assert (answer.status_code, answer["Allow"]) == (405, "GET, HEAD, OPTIONS")
+    assert answer.json() == {"detail": f'Method "{method.upper()}" not allowed.'}
+
+
+def test_a_query_of_1_001_parameters_is_refused(as_alice, caplog):
+    answer = as_alice.get("/users/contacts/find-users?" + "&".join(f"a{number}=1" for number in range(1001)))
+    assert answer.status_code == 400
+    assert_well_refused(answer, caplog)
 
 
 @pytest.mark.parametrize("host", ["evil.example", "a b", "x" * 5000, "é"])

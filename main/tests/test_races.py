@@ -89,6 +89,20 @@ def test_an_account_that_goes_while_it_notes_others_leaves_nothing(as_alice, mak
     assert not ContactBookEntry.objects.exists()
 
 
+def test_contacts_taken_out_while_their_account_goes_are_gone(as_alice, alice, make_user, client_of):
+    users = [make_user(f"user{number}") for number in range(7)]
+    for user in users:
+        ContactBookEntry.objects.create(user1=user, user2=alice)
+        BlacklistEntry.objects.create(user1=alice, user2=user)
+    clients = [client_of(user) for user in users]
+    removals = [lambda client=client: client.delete("/users/contacts/contact-book/alice") for client in clients]
+    deletion, *answers = at_once(lambda: as_alice.delete("/users/profile"), *removals)
+    assert deletion.status_code == 204
+    assert set(statuses(answers)) <= {204, 404}
+    assert not ContactBookEntry.objects.exists()
+    assert not BlacklistEntry.objects.exists()
+
+
 def test_of_six_deletions_of_one_account_each_is_answered(as_alice):
     answers = at_once(*[lambda client=client: client.delete("/users/profile") for client in copies(as_alice, 6)])
     assert set(statuses(answers)) <= {204, 401}

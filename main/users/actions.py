@@ -1,19 +1,36 @@
 """The writes that touch several rows, or that must not meet each other halfway."""
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, check_password, make_password
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 from django.utils import timezone
 from rest_framework.exceptions import NotAuthenticated, NotFound, ValidationError
 
-from common.errors import BadRequest, Conflict
+from common.errors import BadRequest, Conflict, found
 from common.transactions import retried_transaction
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
+
+
+class AccountGone(NotAuthenticated):
+    """The account was deleted since the request began."""
+
+
+NO_USER = "There is no such user."
+
+
+def find_user(username):
+    """The active account of that name, or 404."""
+    return found(User.objects.active().named(username).first(), NO_USER)
+
+
+def find_noted_user(username):
+    """The account of that name, or 404; a deactivated one too, since what a user noted is theirs to take back."""
+    return found(User.objects.named(username).first(), NO_USER)
 
 
 def register(*, password, **profile):
     """Create the account; ValidationError by field where the username or address is taken."""
     user = User(**profile, password=make_password(password))
-    user.save(force_insert=True)
+    retried_transaction(user.save)(force_insert=True)
     return user
 
 
@@ -33,6 +50,16 @@ def _issue_token(user):
     # The update locks the account, so that a deactivation or a change of password comes before or after, and sees it.
     current = User.objects.active().filter(pk=user.pk, password=user.password)
     return AuthToken.objects.issue(user) if current.update(last_login=timezone.now()) else None
+
+
+@retried_transaction
+def log_out(token):
+    token.delete()
+
+
+@retried_transaction
+def log_out_everywhere(user):
+    user.auth_tokens.all().delete()
 
 
 def change_password(user, current_password, new_password):
@@ -101,17 +128,48 @@ def _add(model, user1, user2, already):
         if model.objects.filter(user1=user1, user2=user2).exists():
             raise Conflict(already) from None
         # One of the two accounts was deleted since it was read.
-        raise NotFound("There is no such user.") from None
+        raise NotFound(NO_USER) from None
 
 
 @retried_transaction
 def _add_pair(model, user1, user2):
+    # In the order in which all lock accounts. A blacklisting so waits for what may_exchange_messages has allowed.
+    list(User.objects.select_for_update().filter(pk__in=[user1.pk, user2.pk]).order_by("pk").values("pk"))
     model.objects.create(user1=user1, user2=user2)
+
+
+def remove_contact(owner, other):
+    _remove(ContactBookEntry, owner, other, "This user is not in your contact book.")
+
+
+def unblacklist(owner, other):
+    _remove(BlacklistEntry, owner, other, "You have not blacklisted this user.")
+
+
+@retried_transaction
+def _remove(model, user1, user2, missing):
+    deleted, _ = model.objects.filter(user1=user1, user2=user2).delete()
+    if not deleted:
+        raise NotFound(missing)
+
+
+def may_exchange_messages(user, other_ids):
+    """Whether no blacklist entry, in either direction, stands between the user and any of the others.
+
+    Within a transaction a yes holds until its end: whoever blacklists waits for that.
+    """
+    if connection.vendor == "mysql":
+        # Django has no shared lock; an exclusive one would let a user send one message at a time. SQLite has one
+        # writer at a time.
+        table = connection.ops.quote_name(User._meta.db_table)
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT id FROM {table} WHERE id = %s LOCK IN SHARE MODE", [user.pk])  # noqa: S608
+    return not BlacklistEntry.objects.between(user, other_ids).exists()
 
 
 def _lock(user):
     """The account as it is now, held until the end of the transaction."""
     locked = User.objects.select_for_update().filter(pk=user.pk).first()
     if locked is None:
-        raise NotAuthenticated("The account is gone.")
+        raise AccountGone
     return locked

@@ -1,11 +1,17 @@
+from contextlib import suppress
+
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
+from django.core.exceptions import ValidationError
 from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce
+from django.http import HttpResponseRedirect
 from django.utils.safestring import mark_safe
 
+from common.keys import text_key
 from users import actions
+from users.actions import AccountGone
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
 
 
@@ -24,6 +30,7 @@ class UserForm(UserChangeForm):
 
     class Meta(UserChangeForm.Meta):
         model = User
+        field_classes = {}  # Django's would change how a name is written.
 
 
 def number_of(model, field):
@@ -32,8 +39,22 @@ def number_of(model, field):
     return Coalesce(Subquery(rows.annotate(number=Count("pk")).values("number")), 0)
 
 
+class SafeLookups:
+    """Lets a page be filtered and searched by what it offers, and by nothing else that stands in the URL.
+
+    Any other lookup would let a moderator guess at what is not shown, character by character.
+    """
+
+    def lookup_allowed(self, lookup, value, request=None):
+        field, _, kind = lookup.partition("__")
+        return field in self.list_filter and kind in ("exact", "gte", "lt", "isnull")
+
+    def get_search_results(self, request, queryset, search_term):
+        return super().get_search_results(request, queryset, text_key(search_term[:100]))
+
+
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin):
+class UserAdmin(SafeLookups, DjangoUserAdmin):
     """Superusers change accounts; who may only look and deactivate (the group Moderators) does just that."""
 
     form = UserForm
@@ -84,7 +105,7 @@ class UserAdmin(DjangoUserAdmin):
         )
 
     def get_search_results(self, request, queryset, search_term):
-        return queryset.containing(search_term), False
+        return queryset.containing(search_term[:100]), False
 
     @admin.display(description="contacts", ordering="contacts")
     def contacts(self, user):
@@ -115,11 +136,20 @@ class UserAdmin(DjangoUserAdmin):
         return to_delete, counts, set(), protected
 
     def delete_model(self, request, obj):
-        actions.delete_account(obj)
+        with suppress(AccountGone):
+            actions.delete_account(obj)
 
     def delete_queryset(self, request, queryset):
         for user in queryset:
-            actions.delete_account(user)
+            self.delete_model(request, user)
+
+    def changeform_view(self, request, *args, **kwargs):
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except ValidationError as error:
+            # Somebody took the name or the address after the form had found it free.
+            self.message_user(request, " ".join(error.messages), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
 
     def has_deactivate_permission(self, request):
         return request.user.has_perm("users.deactivate_user")
@@ -141,17 +171,19 @@ class UserAdmin(DjangoUserAdmin):
         if not request.user.is_superuser:
             allowed = allowed.filter(is_staff=False, is_superuser=False)
         selected = queryset.count()
-        users = list(allowed)
-        for user in users:
-            action(user)
-            self.log_change(request, user, f"Was {done}.")
-        self.message_user(request, f"{len(users)} {done}.", messages.SUCCESS)
-        if len(users) < selected:
-            kept = f"{selected - len(users)} left as they were: your own account, or staff."
+        changed = 0
+        for user in allowed:
+            with suppress(AccountGone):
+                action(user)
+                self.log_change(request, user, f"Was {done}.")
+                changed += 1
+        self.message_user(request, f"{changed} {done}.", messages.SUCCESS)
+        if changed < selected:
+            kept = f"{selected - changed} left as they were: your own account, or staff."
             self.message_user(request, kept, messages.WARNING)
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class ReadOnlyAdmin(SafeLookups, admin.ModelAdmin):
     list_select_related = True
     show_full_result_count = False
 

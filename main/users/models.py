@@ -42,7 +42,7 @@ class UserQuerySet(models.QuerySet):
     def containing(self, text):
         """The users in whose names and address every word of the text is a part of one."""
         found = self
-        for word in text_key(text).split():
+        for word in set(text_key(text).split()):
             found = found.filter(search_text__contains=word)
         return found
 
@@ -108,7 +108,7 @@ class User(AbstractUser):
         return {field: getattr(self, field) for field in INSTANCE_FIELDS}
 
     def clean(self):
-        super().clean()
+        # Without Django's own, which would change how the name and the address are written.
         if taken := self._taken():
             raise ValidationError(taken)
 
@@ -163,7 +163,15 @@ class ContactBookEntry(Pair):
         ]
 
 
+class BlacklistEntryQuerySet(models.QuerySet):
+    def between(self, user, other_ids):
+        """The entries between the user and any of the others, in either direction."""
+        return self.filter(Q(user1=user, user2__in=other_ids) | Q(user1__in=other_ids, user2=user))
+
+
 class BlacklistEntry(Pair):
+    objects = BlacklistEntryQuerySet.as_manager()
+
     class Meta:
         verbose_name_plural = "blacklist entries"
         constraints = [

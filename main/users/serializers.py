@@ -5,8 +5,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
 from rest_framework import serializers
 
-from common.serializers import OptionalCharField, StrictCharField
-from common.validators import refuse_control_characters, refuse_control_characters_within_lines, refuse_long_keys
+from common.serializers import LineField, OptionalLineField, OptionalTextField, StrictCharField
+from common.validators import refuse_long_keys
 from users.models import User
 from users.validators import validate_username
 
@@ -17,12 +17,12 @@ class PasswordField(StrictCharField):
 
 
 class ProfileSerializer(serializers.Serializer):
-    username = StrictCharField(max_length=150, validators=[validate_username, refuse_long_keys])
-    email = StrictCharField(max_length=254, validators=[EmailValidator(), refuse_control_characters, refuse_long_keys])
-    first_name = OptionalCharField(max_length=150, validators=[refuse_control_characters, refuse_long_keys])
-    last_name = OptionalCharField(max_length=150, validators=[refuse_control_characters, refuse_long_keys])
-    bio = OptionalCharField(max_length=500, validators=[refuse_control_characters_within_lines])
-    phone_number = OptionalCharField(max_length=32, validators=[refuse_control_characters])
+    username = LineField(max_length=150, validators=[validate_username, refuse_long_keys])
+    email = LineField(max_length=254, validators=[EmailValidator(), refuse_long_keys])
+    first_name = OptionalLineField(max_length=150, validators=[refuse_long_keys])
+    last_name = OptionalLineField(max_length=150, validators=[refuse_long_keys])
+    bio = OptionalTextField(max_length=500)
+    phone_number = OptionalLineField(max_length=32)
 
 
 class RegisterSerializer(ProfileSerializer):
@@ -42,7 +42,7 @@ class ProfileChangeSerializer(ProfileSerializer):
 
 
 class LoginSerializer(serializers.Serializer):
-    username = StrictCharField(max_length=150)
+    username = LineField(max_length=150)
     password = PasswordField()
 
 

@@ -1,14 +1,16 @@
 from rest_framework import status
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from common.keys import text_key
+from common.errors import found
 from common.pagination import paged, read_cursor, read_limit
+from common.serializers import validated
 from common.validators import has_control_characters
 from users import actions
-from users.models import BlacklistEntry, ContactBookEntry, User
+from users.actions import NO_USER, find_noted_user, find_user
+from users.models import User
 from users.serializers import (
     LoginSerializer,
     PasswordChangeSerializer,
@@ -36,19 +38,19 @@ class LoginView(APIView):
 
 class LogoutView(APIView):
     def post(self, request):
-        request.auth.delete()
+        actions.log_out(request.auth)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class LogoutAllView(APIView):
     def post(self, request):
-        request.user.auth_tokens.all().delete()
+        actions.log_out_everywhere(request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class PasswordView(APIView):
     def post(self, request):
-        passwords = validated(PasswordChangeSerializer, request, context={"user": request.user})
+        passwords = validated(PasswordChangeSerializer, request)
         return Response({"token": actions.change_password(request.user, **passwords)})
 
 
@@ -91,7 +93,7 @@ class FindUsersView(APIView):
 class ViewUserView(APIView):
     def get(self, request, username):
         user = User.objects.active().named(username).instances().first()
-        return Response(found(user))
+        return Response(found(user, NO_USER))
 
 
 # Blacklist
@@ -109,20 +111,17 @@ class BlacklistUserView(APIView):
         return self.answer(request, User.objects.active().named(username))
 
     def post(self, request, username):
-        other = found(User.objects.active().named(username).first())
+        other = find_user(username)
         actions.blacklist(request.user, other)
         return self.answer(request, User.objects.filter(pk=other.pk), status.HTTP_201_CREATED)
 
     def delete(self, request, username):
-        # Of a deactivated account too: what a user noted is theirs to take back.
-        other = found(User.objects.named(username).first())
-        deleted, _ = BlacklistEntry.objects.filter(user1=request.user, user2=other).delete()
-        if not deleted:
-            raise NotFound("You have not blacklisted this user.")
+        other = find_noted_user(username)
+        actions.unblacklist(request.user, other)
         return self.answer(request, User.objects.filter(pk=other.pk))
 
     def answer(self, request, other, status=status.HTTP_200_OK):
-        by_user, by_other = found(other.blacklist_status(request.user).first())
+        by_user, by_other = found(other.blacklist_status(request.user).first(), NO_USER)
         body = {
             "message": self.MESSAGES[by_user, by_other],
             "is_blacklisted": by_user or by_other,
@@ -142,26 +141,10 @@ class ContactBookView(APIView):
 
 class ContactView(APIView):
     def post(self, request, username):
-        other = found(User.objects.active().named(username).first())
+        other = find_user(username)
         actions.add_contact(request.user, other)
         return Response(other.instance, status.HTTP_201_CREATED)
 
     def delete(self, request, username):
-        entries = ContactBookEntry.objects.filter(user1=request.user, user2__username_key=text_key(username))
-        deleted, _ = entries.delete()
-        if not deleted:
-            raise NotFound("This user is not in your contact book.")
+        actions.remove_contact(request.user, find_noted_user(username))
         return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-def validated(serializer_class, request, **kwargs):
-    """The body as the serializer reads it, or 400 by field."""
-    serializer = serializer_class(data=request.data, **kwargs)
-    serializer.is_valid(raise_exception=True)
-    return serializer.validated_data
-
-
-def found(user):
-    if user is None:
-        raise NotFound("There is no such user.")
-    return user

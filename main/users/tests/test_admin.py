@@ -5,6 +5,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from conftest import PASSWORD
+from users import actions
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
 
 USERS = "/admin/users/user/"
@@ -163,6 +164,29 @@ def test_a_moderator_changes_no_account(as_moderator, moderator, alice, target):
     assert User.objects.count() == 2
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        "authtoken/?digest__startswith=a",
+        "authtoken/?user__password__startswith=a",
+        "user/?password__startswith=a",
+        "user/?search_text__regex=(",
+        "user/?auth_tokens__digest__startswith=a",
+        "user/?date_joined__year=99999",
+        "blacklistentry/?user1__password__startswith=a",
+    ],
+)
+def test_nothing_hidden_can_be_guessed_at(as_moderator, query, caplog):
+    assert as_moderator.get(f"/admin/users/{query}").status_code == 400
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+@pytest.mark.parametrize("page", ["user", "authtoken", "contactbookentry"])
+@pytest.mark.parametrize("text", ["a " * 3000, "x" * 5000, "\x00", "%", "'\"\\"])
+def test_an_odd_search_is_only_a_search(as_moderator, page, text):
+    assert as_moderator.get(f"/admin/users/{page}/", {"q": text}).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["auth/group/", "auth/group/add/", "auth/group/1/change/", "auth/permission/"])
 def test_a_moderator_sees_no_groups_and_no_permissions(as_moderator, path):
     assert as_moderator.get(f"/admin/{path}").status_code in (403, 404)
@@ -239,6 +263,32 @@ def test_a_superuser_is_told_what_is_taken_or_malformed(admin_client, alice, bob
     assert page.status_code == 200
     assert list(page.context["adminform"].form.errors) == [field]
     assert User.objects.get(pk=alice.pk).username == "alice"
+
+
+def test_a_name_taken_after_the_form_was_checked_is_a_message(admin_client, alice, bob, monkeypatch):
+    monkeypatch.setattr(User, "clean", lambda self: None)
+    page = admin_client.post(f"{USERS}{alice.pk}/change/", FORM | {"username": "BOB"}, follow=True)
+    assert "This username is taken." in page.content.decode()
+    assert User.objects.get(pk=alice.pk).username == "alice"
+
+
+def test_an_account_deleted_meanwhile_is_left_out(admin_client, alice, bob, monkeypatch):
+    deactivate = actions.deactivate
+
+    def delete_alice_first(user):
+        User.objects.filter(pk=alice.pk).delete()
+        deactivate(user)
+
+    monkeypatch.setattr(actions, "deactivate", delete_alice_first)
+    page = post_action(admin_client, "deactivate", alice, bob)
+    assert "1 deactivated." in page.content.decode()
+    assert not is_active(bob)
+
+
+def test_saving_changes_nothing_about_how_a_name_is_written(admin_client, make_user):
+    user = make_user("eﬃe", email="Effie@EXAMPLE.org")
+    admin_client.post(f"{USERS}{user.pk}/change/", FORM | {"username": user.username, "email": user.email})
+    assert User.objects.get(pk=user.pk).instance == user.instance
 
 
 def test_deactivating_in_the_form_ends_the_tokens(admin_client, alice, as_alice):

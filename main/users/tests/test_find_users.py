@@ -113,6 +113,15 @@ def test_people_who_come_and_go_neither_repeat_nor_hide_others(as_alice, make_us
     assert names(as_alice.get(first["Link"].split(">")[0][1:])) == ["anne", "annh"]
 
 
+def test_a_link_stays_short_enough_for_any_server(as_alice, make_user):
+    # Of these the key is twice as long, and each of its characters takes four bytes.
+    for number in range(3):
+        make_user("\U0001d15e" * (124 + number) + "\U0001d15f", email=f"{number}@example.org")
+    answer = search(as_alice, "\U0001d15e" * 50, limit=1)
+    assert len(names(answer)) == 1
+    assert len(answer["Link"]) < 4000
+
+
 def test_twenty_are_shown_unless_the_limit_says_otherwise(as_alice, make_user):
     for number in range(21):
         make_user(f"user{number}")
