@@ -4,7 +4,9 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 NAME = "Chat server"
-DESCRIPTION = "A chat server with a REST API: accounts, a search for people, a contact book and a blacklist."
+DESCRIPTION = (
+    "A chat server with a REST API: accounts, a search for people, a contact book, a blacklist, and conversations."
+)
 
 CALLS = (
     ("POST", "/users/register", "Create an account"),
@@ -23,6 +25,18 @@ CALLS = (
     ("GET", "/users/contacts/contact-book/", "Your contacts"),
     ("POST", "/users/contacts/contact-book/<username>", "Add a contact"),
     ("DELETE", "/users/contacts/contact-book/<username>", "Remove a contact"),
+    ("GET", "/conversations", "Your conversations, latest activity first"),
+    ("POST", "/conversations/private/<username>", "Open a private conversation"),
+    ("POST", "/conversations/groups", "Make a group"),
+    ("GET", "/conversations/<id>", "A conversation"),
+    ("PUT", "/conversations/<id>", "Rename your group"),
+    ("POST", "/conversations/<id>/members/<username>", "Add somebody to your group"),
+    ("DELETE", "/conversations/<id>/members/<username>", "Leave a group, or remove somebody from yours"),
+    ("GET", "/conversations/<id>/messages", "Messages, newest first; with after=<number> those after it"),
+    ("POST", "/conversations/<id>/messages", "Send a message"),
+    ("PUT", "/conversations/<id>/messages/<number>", "Edit your message"),
+    ("DELETE", "/conversations/<id>/messages/<number>", "Delete your message"),
+    ("POST", "/conversations/<id>/read", "Mark messages as read"),
 )
 
 

@@ -111,6 +111,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [
     "common",
     "users",
+    "conversations",
     "corsheaders",
     "rest_framework",
     "django.contrib.admin",

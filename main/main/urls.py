@@ -11,6 +11,7 @@ admin.site.index_title = "Accounts"
 urlpatterns = [
     path("", IndexView.as_view()),
     path("users/", include("users.urls")),
+    path("", include("conversations.urls")),
     path("admin", csrf_exempt(RedirectView.as_view(url="/admin/"))),
     path("admin/", admin.site.urls),
 ]

@@ -13,9 +13,12 @@ from common.views import CALLS
 from main import urls
 
 ROOT = Path(settings.BASE_DIR)
-MAY_IMPORT = {"common": set(), "users": {"common"}}
+MAY_IMPORT = {"common": set(), "users": {"common"}, "conversations": {"common", "users"}}
 # Each module may import those before it.
-LAYERS = ["validators", "models", "hashers", "actions", "authentication", "serializers", "views", "urls"]
+LAYERS = [
+    *("validators", "hashers", "events", "models", "instances", "actions", "receivers"),
+    *("authentication", "serializers", "views", "urls"),
+]
 
 
 def imports(path):
@@ -29,7 +32,7 @@ def imports(path):
 
 @pytest.mark.parametrize("app", MAY_IMPORT)
 def test_apps_import_downwards_only(app):
-    ours = {"common", "users", "main"}
+    ours = {"main", *MAY_IMPORT}
     for path in (ROOT / app).rglob("*.py"):
         if "tests" not in path.parts:
             imported = {name.split(".")[0] for name in imports(path)} & ours - {app}
@@ -76,7 +79,8 @@ def test_the_first_page_lists_every_call():
             else:
                 yield "/" + here
 
-    served = {path.rstrip("/") for path in paths(urls.urlpatterns) if path.startswith("/users/")}
+    served = {path.rstrip("/").replace("<int:pk>", "<id>").replace("<int:", "<") for path in paths(urls.urlpatterns)}
+    served = {path for path in served if path.startswith(("/users/", "/conversations"))}
     assert {path.split("?")[0].rstrip("/") for _, path, _ in CALLS} == served
 
 
@@ -95,7 +99,15 @@ def test_every_text_in_the_database_is_unicode_and_compared_exactly(db):
 def test_the_constraints_are_in_the_database(db):
     names = set()
     with connection.cursor() as cursor:
-        for table in ("users_user", "users_contactbookentry", "users_blacklistentry", "users_authtoken"):
+        for table in (
+            "users_user",
+            "users_contactbookentry",
+            "users_blacklistentry",
+            "users_authtoken",
+            "conversations_conversation",
+            "conversations_membership",
+            "conversations_message",
+        ):
             names |= set(connection.introspection.get_constraints(cursor, table))
     assert names >= {
         "users_username_once",
@@ -105,4 +117,10 @@ def test_the_constraints_are_in_the_database(db):
         "users_blacklist_once",
         "users_blacklist_not_self",
         "users_token_once",
+        "conversations_pair_once",
+        "conversations_kind_fits",
+        "conversations_member_once",
+        "conversations_number_once",
+        "conversations_client_id_once",
+        "conversations_deleted_is_empty",
     }

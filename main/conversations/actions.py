@@ -1,0 +1,245 @@
+"""The writes. Each locks its conversation first, so that what it decides still holds when it commits."""
+
+from django.db import IntegrityError
+from django.utils import timezone
+from rest_framework.exceptions import NotFound
+
+from common.errors import BadRequest, Conflict, Forbidden, found
+from common.transactions import retried_transaction
+from conversations.events import announce
+from conversations.models import Conversation, Membership, Message
+from users.actions import may_exchange_messages
+
+HIGHEST_NUMBER_OF_MEMBERS = 256
+NO_CONVERSATION = "There is no such conversation."
+
+
+def find_conversation(user, conversation_id):
+    """The conversation, as the user sees it; strangers learn no more than of one that does not exist."""
+    return found(Conversation.objects.of(user).filter(pk=conversation_id).first(), NO_CONVERSATION)
+
+
+# Conversations
+
+
+def open_private(user, other):
+    """Return the pair's conversation, as the user sees it, and whether it is new."""
+    if user == other:
+        raise BadRequest("This cannot be done with yourself.")
+    try:
+        created = _open_private(user, other)
+    except IntegrityError:
+        # Somebody else opened it at the same moment, or one of the two accounts is gone.
+        created = False
+    conversation = Conversation.objects.of(user).filter(pair_key=Conversation.pair_key_of(user, other)).first()
+    if conversation is None:
+        raise NotFound("There is no such user.")
+    return conversation, created
+
+
+@retried_transaction
+def _open_private(user, other):
+    _require_no_blacklist(user, [other.pk])
+    pair_key = Conversation.pair_key_of(user, other)
+    if Conversation.objects.filter(pair_key=pair_key).exists():
+        return False
+    conversation = Conversation.objects.create(kind=Conversation.Kind.PRIVATE, pair_key=pair_key)
+    _create_memberships(conversation, [user.pk, other.pk])
+    return True
+
+
+def create_group(user, name, member_ids):
+    """Return a new group of the user, who owns it, and the members."""
+    try:
+        conversation = _create_group(user, name, member_ids)
+    except IntegrityError:
+        raise Conflict("One of the members deleted their account just now.") from None
+    return Conversation.objects.of(user).get(pk=conversation.pk)
+
+
+@retried_transaction
+def _create_group(user, name, member_ids):
+    _require_no_blacklist(user, member_ids)
+    conversation = Conversation.objects.create(kind=Conversation.Kind.GROUP, name=name, owner=user)
+    _create_memberships(conversation, [user.pk, *member_ids])
+    return conversation
+
+
+def _create_memberships(conversation, user_ids):
+    Membership.objects.bulk_create(Membership(conversation=conversation, user_id=user_id) for user_id in user_ids)
+    announce("conversation_created", conversation.pk)
+
+
+@retried_transaction
+def rename_group(user, conversation_id, name):
+    conversation = _lock(user, conversation_id)
+    if conversation.is_private:
+        raise BadRequest("A private conversation has no name.")
+    _require_owner(conversation, user)
+    conversation.name = name
+    conversation.save(update_fields=["name"])
+    announce("conversation_renamed", conversation.pk)
+
+
+@retried_transaction
+def mark_read(user, conversation_id, number):
+    """Move the user's mark forward to the number, or to the last message if there are not so many."""
+    conversation = find_conversation(user, conversation_id)
+    number = min(number, conversation.last_number)
+    behind = Membership.objects.filter(conversation=conversation, user=user, read_number__lt=number)
+    if behind.update(read_number=number):
+        announce("messages_read", conversation.pk, user_id=user.pk, number=number)
+
+
+# Members
+
+
+def add_member(user, conversation_id, other):
+    """Add somebody to the user's group; the whole history is theirs to see, none of it unread."""
+    try:
+        _add_member(user, conversation_id, other)
+    except IntegrityError:
+        raise NotFound("There is no such user.") from None
+
+
+@retried_transaction
+def _add_member(user, conversation_id, other):
+    conversation = _lock(user, conversation_id)
+    _require_group(conversation)
+    _require_owner(conversation, user)
+    members = set(conversation.memberships.values_list("user", flat=True))
+    if other.pk in members:
+        raise Conflict("This user is a member already.")
+    _require_no_blacklist(user, [other.pk])
+    if len(members) >= HIGHEST_NUMBER_OF_MEMBERS:
+        raise Conflict(f"A group has at most {HIGHEST_NUMBER_OF_MEMBERS} members.")
+    Membership.objects.create(conversation=conversation, user=other, read_number=conversation.last_number)
+    announce("member_added", conversation.pk, user_id=other.pk)
+
+
+@retried_transaction
+def remove_member(user, conversation_id, other):
+    """Take somebody out of a group: oneself, or, as its owner, anybody."""
+    conversation = _lock(user, conversation_id)
+    _require_group(conversation)
+    if user != other:
+        _require_owner(conversation, user)
+    if not conversation.memberships.filter(user=other).exists():
+        raise NotFound("This user is not a member.")
+    _remove(conversation, other)
+
+
+def leave_everything(user):
+    """Take an account that is about to be deleted out of all its conversations; part of that transaction."""
+    for conversation in list(Conversation.objects.locked_for(user).order_by("pk")):
+        _remove(conversation, user)
+
+
+def _remove(conversation, user):
+    conversation.memberships.filter(user=user).delete()
+    heir = conversation.memberships.order_by("joined_at", "pk").first()
+    if heir is None:
+        announce("conversation_ended", conversation.pk)
+        conversation.delete()
+        return
+    if conversation.is_private:
+        # The other keeps it to read. It is no pair's any more.
+        conversation.pair_key = None
+    elif conversation.owner_id == user.pk:
+        conversation.owner_id = heir.user_id
+    conversation.save(update_fields=["pair_key", "owner"])
+    announce("member_removed", conversation.pk, user_id=user.pk)
+
+
+# Messages
+
+
+@retried_transaction
+def send_message(user, conversation_id, text, client_id=None):
+    """Return the message and whether it is new: one with the same client_id is answered as it is stored."""
+    conversation = _lock(user, conversation_id)
+    if client_id is not None:
+        earlier = conversation.messages.filter(sender=user, client_id=client_id).first()
+        if earlier is not None:
+            return earlier, False
+    _require_exchange(conversation, user)
+
+    conversation.last_number += 1
+    conversation.last_activity = timezone.now()
+    conversation.save(update_fields=["last_number", "last_activity"])
+    message = Message.objects.create(
+        conversation=conversation,
+        number=conversation.last_number,
+        sender=user,
+        text=text,
+        created_at=conversation.last_activity,
+        client_id=client_id,
+    )
+    own = Membership.objects.filter(conversation=conversation, user=user)
+    if not own.update(read_number=message.number):
+        # The owner removed the sender while this waited for the lock.
+        raise NotFound(NO_CONVERSATION)
+    announce("message_sent", conversation.pk, number=message.number)
+    return message, True
+
+
+@retried_transaction
+def edit_message(user, conversation_id, number, text):
+    conversation, message = _lock_own_message(user, conversation_id, number)
+    _require_exchange(conversation, user)
+    if message.deleted:
+        raise Conflict("The message is deleted.")
+    message.text = text
+    message.edited_at = timezone.now()
+    message.save(update_fields=["text", "edited_at"])
+    announce("message_edited", conversation.pk, number=number)
+    return message
+
+
+@retried_transaction
+def delete_message(user, conversation_id, number):
+    """Empty the message; it keeps its place and number."""
+    conversation, message = _lock_own_message(user, conversation_id, number)
+    if not message.deleted:
+        message.text = ""
+        message.deleted = True
+        message.save(update_fields=["text", "deleted"])
+        announce("message_deleted", conversation.pk, number=number)
+
+
+# What the above ask
+
+
+def _lock(user, conversation_id):
+    """The conversation, if it is one of the user's, held until the end of the transaction."""
+    return found(Conversation.objects.locked_for(user).filter(pk=conversation_id).first(), NO_CONVERSATION)
+
+
+def _lock_own_message(user, conversation_id, number):
+    conversation = _lock(user, conversation_id)
+    message = found(conversation.messages.filter(number=number).first(), "There is no such message.")
+    if message.sender_id != user.pk:
+        raise Forbidden("This is somebody else's message.")
+    return conversation, message
+
+
+def _require_group(conversation):
+    if conversation.is_private:
+        raise Forbidden("The members of a private conversation do not change.")
+
+
+def _require_owner(conversation, user):
+    if conversation.owner_id != user.pk:
+        raise Forbidden("Only the owner of the group may do this.")
+
+
+def _require_exchange(conversation, user):
+    if conversation.is_private:
+        if conversation.counterpart_id is None:
+            raise Forbidden("The other member is gone.")
+        _require_no_blacklist(user, [conversation.counterpart_id])
+
+
+def _require_no_blacklist(user, other_ids):
+    if not may_exchange_messages(user, other_ids):
+        raise Forbidden("One of you has blacklisted the other.")
