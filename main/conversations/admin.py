@@ -22,6 +22,7 @@ class ConversationAdmin(ReadOnlyAdmin):
     list_filter = ("kind", "last_activity")
     search_fields = ("name", "memberships__user__username_key")
     fields = ("kind", "name", "owner", "last_number", "last_activity", "created_at")
+    list_select_related = ("owner",)
     ordering = ("-pk",)
     inlines = (MembershipInline,)
 

@@ -184,7 +184,6 @@ class UserAdmin(SafeLookups, DjangoUserAdmin):
 
 
 class ReadOnlyAdmin(SafeLookups, admin.ModelAdmin):
-    list_select_related = True
     show_full_result_count = False
 
     def has_add_permission(self, request):
@@ -200,6 +199,7 @@ class ReadOnlyAdmin(SafeLookups, admin.ModelAdmin):
 @admin.register(ContactBookEntry, BlacklistEntry)
 class PairAdmin(ReadOnlyAdmin):
     list_display = ("user1", "user2", "created_at")
+    list_select_related = ("user1", "user2")
     search_fields = ("user1__username_key", "user2__username_key")
     fields = ("user1", "user2", "created_at")
 
@@ -209,5 +209,6 @@ class AuthTokenAdmin(ReadOnlyAdmin):
     """When somebody logged in and was last here; nothing of the token itself."""
 
     list_display = ("user", "created_at", "last_used")
+    list_select_related = ("user",)
     search_fields = ("user__username_key",)
     fields = ("user", "created_at", "last_used")

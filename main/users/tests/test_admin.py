@@ -215,6 +215,8 @@ def test_the_groups_rights_are_to_look_and_to_deactivate(db):
         "view_authtoken",
         "view_blacklistentry",
         "view_contactbookentry",
+        "view_conversation",
+        "view_membership",
         "view_user",
     ]
     # Django finds its own by these names and makes no second ones.

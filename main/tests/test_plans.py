@@ -1,0 +1,94 @@
+"""How MariaDB goes about the queries of each call, in tables large enough that the way matters."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from conversations.models import Conversation, Membership, Message
+from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
+
+PEOPLE = 300
+MESSAGES = 4000
+
+
+# ANALYZE TABLE ends a transaction.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def crowd(alice, bob, as_alice):
+    """Many people who know, talk with and blacklist each other; alice has a private conversation with bob, id 1st."""
+    if connection.vendor != "mysql":
+        pytest.skip("This is about MariaDB's plans.")
+    User.objects.bulk_create(User(username=f"user{n}", email=f"user{n}@example.org") for n in range(PEOPLE))
+    people = list(User.objects.exclude(pk__in=[alice.pk, bob.pk]))
+    AuthToken.objects.bulk_create(AuthToken(user=user, digest=f"{user.pk:064}") for user in people)
+    for model in (ContactBookEntry, BlacklistEntry):
+        pairs = [(one, other) for one in people for other in people[:5] if one != other]
+        model.objects.bulk_create(model(user1=one, user2=other) for one, other in pairs)
+    ContactBookEntry.objects.bulk_create(ContactBookEntry(user1=alice, user2=user) for user in people[:30])
+
+    first = as_alice.post("/conversations/private/bob").json()["id"]
+    groups = [Conversation(kind="group", name="x", owner=user, last_number=1) for user in people]
+    Conversation.objects.bulk_create(groups)
+    groups = list(Conversation.objects.filter(kind="group"))
+    memberships = [Membership(conversation=group, user=group.owner) for group in groups]
+    memberships += [Membership(conversation=group, user=alice) for group in groups[:20]]
+    Membership.objects.bulk_create(memberships)
+    messages = [Message(conversation=group, number=1, sender=group.owner, text="x") for group in groups]
+    messages += [Message(conversation_id=first, number=n, sender=alice, text="x") for n in range(1, MESSAGES + 1)]
+    Message.objects.bulk_create(messages)
+    Conversation.objects.filter(pk=first).update(last_number=MESSAGES)
+    models = (User, AuthToken, ContactBookEntry, BlacklistEntry, Conversation, Membership, Message)
+    with connection.cursor() as cursor:
+        for model in models:
+            cursor.execute(f"ANALYZE TABLE {model._meta.db_table}")
+            cursor.fetchall()
+    return first
+
+
+CALLS = [
+    ("get", "/users/profile", None),
+    ("put", "/users/profile", {"bio": "x"}),
+    ("get", "/users/contacts/view-user/bob", None),
+    ("get", "/users/contacts/blacklist-user/bob", None),
+    ("post", "/users/contacts/blacklist-user/user7", None),
+    ("delete", "/users/contacts/contact-book/user7", None),
+    ("get", "/users/contacts/contact-book", None),
+    ("post", "/users/contacts/contact-book/bob", None),
+    ("get", "/conversations", None),
+    ("get", "/conversations/{first}", None),
+    ("post", "/conversations/private/user9", None),
+    ("post", "/conversations/groups", {"name": "x", "members": ["bob", "user8", "user9"]}),
+    ("get", "/conversations/{first}/messages", None),
+    ("get", "/conversations/{first}/messages?before=2000&limit=10", None),
+    ("get", "/conversations/{first}/messages?after=2000&limit=10", None),
+    ("post", "/conversations/{first}/messages", {"text": "x", "client_id": "1"}),
+    ("put", "/conversations/{first}/messages/2000", {"text": "x"}),
+    ("delete", "/conversations/{first}/messages/2000", None),
+    ("post", "/conversations/{first}/read", {"number": 2000}),
+    ("post", "/users/logout-all", None),
+]
+
+
+def plan(sql):
+    with connection.cursor() as cursor:
+        cursor.execute("EXPLAIN " + sql.replace("%", "%%"))
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def test_no_call_reads_a_whole_table_or_sorts_messages(crowd, as_alice):
+    assert plan("SELECT * FROM users_user WHERE bio LIKE '%x%'")[0]["type"] == "ALL"
+    for method, path, body in CALLS:
+        with CaptureQueriesContext(connection) as captured:
+            answer = getattr(as_alice, method)(path.format(first=crowd), body)
+        assert answer.status_code < 300, (method, path, answer.content)
+        statements = [query["sql"] for query in captured if query["sql"].startswith(("SELECT", "UPDATE", "DELETE"))]
+        assert statements
+        for sql in statements:
+            for step in plan(sql):
+                # A whole table, or a whole index.
+                assert step["type"] not in ("ALL", "index"), (method, path, sql, step)
+                if step["table"] == Message._meta.db_table:
+                    assert "filesort" not in (step["Extra"] or ""), (method, path, sql, step)
