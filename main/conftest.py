@@ -2,12 +2,17 @@
 
 import json
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from rest_framework.test import APIClient
 
 from users.models import AuthToken, User
+
+# Nothing is kept between runs, and no example has a time limit: the machine may be busy.
+hypothesis.settings.register_profile("here", database=None, deadline=None)
+hypothesis.settings.load_profile("here")
 
 
 class Client(APIClient):

@@ -23,16 +23,24 @@ def read_cursor(request):
     if cursor is None:
         return None
     try:
-        return signing.loads(cursor, salt=request.path)
+        return signing.loads(cursor, salt=_list_of(request))
     except signing.BadSignature:
         raise ValidationError({"cursor": ["Must be taken from a Link header."]}) from None
+
+
+def _list_of(request):
+    """Which list a cursor belongs to: the path with all that is asked of it."""
+    query = request.query_params.copy()
+    for parameter in ("cursor", "limit"):
+        query.pop(parameter, None)
+    return f"{request.path}?{query.urlencode()}"
 
 
 def paged(request, items, more_after=None):
     """The answer for a page; where there is more, `more_after` is the position of its last item."""
     if more_after is None:
         return Response(items)
-    return paged_by(request, items, "cursor", signing.dumps(more_after, salt=request.path, compress=True))
+    return paged_by(request, items, "cursor", signing.dumps(more_after, salt=_list_of(request), compress=True))
 
 
 def read_number(request, parameter):

@@ -8,17 +8,14 @@ from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
-from django.db.models import Case, Exists, F, OuterRef, Q, Value, When
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from common.keys import ExactCharField, KeyField, text_key
 from common.validators import refuse_control_characters, refuse_control_characters_within_lines, refuse_long_keys
+from users.instances import INSTANCE_FIELDS
+from users.search import SearchEntry, entries_of
 from users.validators import validate_username
-
-# What a client sees of a user: the user instance of the API.
-INSTANCE_FIELDS = ("username", "email", "first_name", "last_name", "bio", "phone_number")
-
-HIGHEST_CHARACTER = "\U0010ffff"
 
 
 class UserQuerySet(models.QuerySet):
@@ -45,24 +42,6 @@ class UserQuerySet(models.QuerySet):
         for word in set(text_key(text).split()):
             found = found.filter(search_text__contains=word)
         return found
-
-    def find(self, text, *, limit, after=None):
-        """The page of the users who contain the text, as (user instances, position of the last if there are more).
-
-        The one named exactly so comes first, then the names that begin so, then the rest. `after` is the position
-        that the page before answered.
-        """
-        key = text_key(text)
-        begins_so = Q(username_key__gte=key, username_key__lt=key + HIGHEST_CHARACTER)
-        rank = Case(When(username_key=key, then=0), When(begins_so, then=1), default=2) if key else Value(0)
-        found = self.containing(text).annotate(rank=rank).order_by("rank", "username_key")
-        if after is not None:
-            last_rank, last_key = after
-            found = found.filter(Q(rank__gt=last_rank) | Q(rank=last_rank, username_key__gt=last_key))
-
-        users = list(found.values(*INSTANCE_FIELDS, "rank", "username_key")[: limit + 1])
-        positions = [(user.pop("rank"), user.pop("username_key")) for user in users]
-        return users[:limit], positions[limit - 1] if len(users) > limit else None
 
 
 class UserManager(DjangoUserManager.from_queryset(UserQuerySet)):
@@ -113,19 +92,33 @@ class User(AbstractUser):
             raise ValidationError(taken)
 
     def save(self, *, update_fields=None, **kwargs):
-        """Save, with the keys; ValidationError by field where the username or address is another's."""
+        """Save, with the keys and entries; ValidationError by field where the username or address is another's."""
         if update_fields is not None and not {"username", "email", "first_name", "last_name"}.isdisjoint(update_fields):
             update_fields = {*update_fields, "username_key", "email_key", "search_text"}
+        found_otherwise = update_fields is None or not {"search_text", "is_active"}.isdisjoint(update_fields)
         new_password = self._password is not None or not self.has_usable_password()
         ends_tokens = not self._state.adding and (new_password or not self.is_active)
         try:
             with transaction.atomic():
+                before = self.entries_held() if found_otherwise and not self._state.adding else set()
                 super().save(update_fields=update_fields, **kwargs)
+                if found_otherwise:
+                    SearchEntry.objects.replace(self, before, self.entries)
                 if ends_tokens:
                     self.auth_tokens.all().delete()
         except IntegrityError:
             # Whoever held the name may have let go of it since, so there may be nothing left to find.
             raise ValidationError(self._taken() or {"username": ["This was taken just now. Try again."]}) from None
+
+    @property
+    def entries(self):
+        """What the account is found by."""
+        return entries_of(self.search_text) if self.is_active else set()
+
+    def entries_held(self):
+        """What the account is found by until now, held until the end of the transaction."""
+        now = User.objects.select_for_update().only("search_text", "is_active").filter(pk=self.pk).first()
+        return now.entries if now else set()
 
     def _taken(self):
         others = User.objects.exclude(pk=self.pk)

@@ -11,6 +11,7 @@ from common.validators import has_control_characters
 from users import actions
 from users.actions import NO_USER, find_noted_user, find_user
 from users.models import User
+from users.search import SearchEntry
 from users.serializers import (
     LoginSerializer,
     PasswordChangeSerializer,
@@ -76,8 +77,8 @@ class FindUsersView(APIView):
     def get(self, request):
         text = self.read_search(request)
         limit = read_limit(request, default=20)
-        others = User.objects.active().exclude(pk=request.user.pk)
-        users, more_after = others.find(text, limit=limit, after=read_cursor(request))
+        after = read_cursor(request)
+        users, more_after = SearchEntry.objects.find(text, searcher=request.user, limit=limit, after=after)
         return paged(request, users, more_after)
 
     @staticmethod

@@ -54,7 +54,8 @@ def search(client, text, **query):
     ],
 )
 def test_every_word_must_be_part_of_a_name_or_the_address(people, as_alice, queries, text, found):
-    with queries(2):  # the token; the page
+    # The token; of several words, how many entries the longest has; the page.
+    with queries(3 if len(text.split()) > 1 else 2):
         answer = search(as_alice, text)
     assert names(answer) == found
     assert "Link" not in answer
@@ -80,7 +81,9 @@ def test_the_exact_name_comes_first_then_names_that_begin_so_then_the_rest(as_al
     for username in ("zann", "ann", "anna", "Annabel", "joann", "annz"):
         make_user(username)
     make_user("aaron", last_name="Mann")
-    assert names(search(as_alice, "ANN")) == ["ann", "anna", "Annabel", "annz", "aaron", "joann", "zann"]
+    found = names(search(as_alice, "ANN"))
+    assert found[:4] == ["ann", "anna", "Annabel", "annz"]
+    assert sorted(found[4:]) == ["aaron", "joann", "zann"]
 
 
 @pytest.mark.parametrize("text", ["", "ann", "an x"])
