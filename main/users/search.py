@@ -6,8 +6,9 @@
 """
 
 from django.conf import settings
-from django.db import models
+from django.db import connection, models
 from django.db.models import Q
+from django.db.models.constants import OnConflict
 
 from common.keys import KEY_LENGTH, ExactCharField, text_key
 from users.instances import INSTANCE_FIELDS
@@ -36,8 +37,12 @@ class SearchEntryQuerySet(models.QuerySet):
 
     def add(self, rows):
         """Insert entries given as (rank, text, user id); those that there are already stay."""
-        entries = [SearchEntry(rank=rank, text=text, user_id=user_id) for rank, text, user_id in rows]
-        self.bulk_create(entries, ignore_conflicts=True)
+        # Not by bulk_create: an object for each of the 40 rows would be most of a registration's cost.
+        insert = connection.ops.insert_statement(on_conflict=OnConflict.IGNORE)
+        table = connection.ops.quote_name(SearchEntry._meta.db_table)
+        columns = ", ".join(map(connection.ops.quote_name, ("rank", "text", "user_id")))
+        with connection.cursor() as cursor:
+            cursor.executemany(f"{insert} {table} ({columns}) VALUES (%s, %s, %s)", list(rows))
 
     def beginning_with(self, prefix):
         low, high = range_of(prefix[:SUFFIX_LENGTH])

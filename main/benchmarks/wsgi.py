@@ -1,0 +1,33 @@
+"""The service as it is, and the limits beside it in the same process, without any middleware."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "main.settings")
+
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIHandler
+from django.urls import set_urlconf
+
+from main.wsgi import application as service
+
+
+class Limits(WSGIHandler):
+    def load_middleware(self, is_async=False):
+        middleware, settings.MIDDLEWARE = settings.MIDDLEWARE, []
+        super().load_middleware(is_async)
+        settings.MIDDLEWARE = middleware
+
+    def get_response(self, request):
+        request.urlconf = "benchmarks.urls"
+        set_urlconf(request.urlconf)
+        response = self._middleware_chain(request)
+        set_urlconf(None)
+        return response
+
+
+limits = Limits()
+
+
+def application(environ, start_response):
+    handler = limits if environ["PATH_INFO"].startswith("/limits/") else service
+    return handler(environ, start_response)
