@@ -3,6 +3,7 @@
 Once through the ORM and once with a raw cursor; and with a second SELECT, for the calls that need one.
 """
 
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from django.db import connection
@@ -33,7 +34,7 @@ def raw(request):
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT {COLUMNS} FROM users_authtoken t JOIN users_user u ON u.id = t.user_id "  # noqa: S608
-            "WHERE t.digest = %s AND t.last_used > UTC_TIMESTAMP() - INTERVAL 30 DAY AND u.is_active",
-            [digest_of(request)],
+            "WHERE t.digest = %s AND t.last_used > %s AND u.is_active",
+            [digest_of(request), datetime.now(UTC).replace(tzinfo=None) - timedelta(days=30)],
         )
         return JsonResponse(dict(zip(INSTANCE_FIELDS, cursor.fetchone(), strict=True)))

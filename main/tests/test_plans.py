@@ -6,6 +6,7 @@ from django.test.utils import CaptureQueriesContext
 
 from conversations.models import Conversation, Membership, Message
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
+from users.search import SearchEntry
 
 PEOPLE = 300
 MESSAGES = 4000
@@ -22,6 +23,7 @@ def crowd(alice, bob, as_alice):
         pytest.skip("This is about MariaDB's plans.")
     User.objects.bulk_create(User(username=f"user{n}", email=f"user{n}@example.org") for n in range(PEOPLE))
     people = list(User.objects.exclude(pk__in=[alice.pk, bob.pk]))
+    SearchEntry.objects.add((rank, text, user.pk) for user in people for rank, text in user.entries)
     AuthToken.objects.bulk_create(AuthToken(user=user, digest=f"{user.pk:064}") for user in people)
     for model in (ContactBookEntry, BlacklistEntry):
         pairs = [(one, other) for one in people for other in people[:5] if one != other]
@@ -39,7 +41,7 @@ def crowd(alice, bob, as_alice):
     messages += [Message(conversation_id=first, number=n, sender=alice, text="x") for n in range(1, MESSAGES + 1)]
     Message.objects.bulk_create(messages)
     Conversation.objects.filter(pk=first).update(last_number=MESSAGES)
-    models = (User, AuthToken, ContactBookEntry, BlacklistEntry, Conversation, Membership, Message)
+    models = (User, SearchEntry, AuthToken, ContactBookEntry, BlacklistEntry, Conversation, Membership, Message)
     with connection.cursor() as cursor:
         for model in models:
             cursor.execute(f"ANALYZE TABLE {model._meta.db_table}")
@@ -55,6 +57,10 @@ CALLS = [
     ("post", "/users/contacts/blacklist-user/user7", None),
     ("delete", "/users/contacts/contact-book/user7", None),
     ("get", "/users/contacts/contact-book", None),
+    ("get", "/users/contacts/find-users", None),
+    ("get", "/users/contacts/find-users?search=user7", None),
+    ("get", "/users/contacts/find-users?search=7", None),
+    ("get", "/users/contacts/find-users?search=r1 example 9@", None),
     ("post", "/users/contacts/contact-book/bob", None),
     ("get", "/conversations", None),
     ("get", "/conversations/{first}", None),
@@ -84,11 +90,13 @@ def test_no_call_reads_a_whole_table_or_sorts_messages(crowd, as_alice):
         with CaptureQueriesContext(connection) as captured:
             answer = getattr(as_alice, method)(path.format(first=crowd), body)
         assert answer.status_code < 300, (method, path, answer.content)
-        statements = [query["sql"] for query in captured if query["sql"].startswith(("SELECT", "UPDATE", "DELETE"))]
+        statements = [query["sql"].strip() for query in captured]
+        statements = [sql for sql in statements if sql.startswith(("SELECT", "UPDATE", "DELETE"))]
         assert statements
         for sql in statements:
             for step in plan(sql):
-                # A whole table, or a whole index.
-                assert step["type"] not in ("ALL", "index"), (method, path, sql, step)
-                if step["table"] == Message._meta.db_table:
+                # A whole table, or a whole index; to read the few rows of a subquery is neither.
+                if not step["table"].startswith("<derived"):
+                    assert step["type"] not in ("ALL", "index"), (method, path, sql, step)
+                if step["table"] in (Message._meta.db_table, SearchEntry._meta.db_table):
                     assert "filesort" not in (step["Extra"] or ""), (method, path, sql, step)

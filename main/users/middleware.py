@@ -27,7 +27,8 @@ class TokenAuthMiddleware:
         token = self.find_token(request.headers.get("Authorization", ""))
         if token is None:
             return detail("A valid token is required.", 401, {"WWW-Authenticate": "Token"})
-        token.note_use()
+        if token.should_note_use:
+            token.note_use()
         request.auth_token = token
         request.user = token.user
         return self.get_response(request)

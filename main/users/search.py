@@ -20,7 +20,7 @@ USERNAME, SUFFIX = 0, 1
 SUFFIX_LENGTH = 64
 
 # So many entries a page may read in the database, and so many may it fetch, before it ends short of its limit.
-MOST_READ = 20_000
+MOST_READ = 10_000
 MOST_FETCHED = 2_000
 
 

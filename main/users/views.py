@@ -10,7 +10,7 @@ from common.serializers import validated
 from common.validators import has_control_characters
 from users import actions
 from users.actions import NO_USER, find_noted_user, find_user
-from users.models import User
+from users.models import BlacklistEntry, ContactBookEntry, User
 from users.search import SearchEntry
 from users.serializers import (
     LoginSerializer,
@@ -109,20 +109,19 @@ class BlacklistUserView(APIView):
     }
 
     def get(self, request, username):
-        return self.answer(request, User.objects.active().named(username))
+        return self.answer(request, username)
 
     def post(self, request, username):
-        other = find_user(username)
-        actions.blacklist(request.user, other)
-        return self.answer(request, User.objects.filter(pk=other.pk), status.HTTP_201_CREATED)
+        actions.blacklist(request.user, find_user(username))
+        return self.answer(request, username, status.HTTP_201_CREATED)
 
     def delete(self, request, username):
-        other = find_noted_user(username)
-        actions.unblacklist(request.user, other)
-        return self.answer(request, User.objects.filter(pk=other.pk))
+        actions.unblacklist(request.user, find_noted_user(username))
+        return self.answer(request, username, deactivated=True)
 
-    def answer(self, request, other, status=status.HTTP_200_OK):
-        by_user, by_other = found(other.blacklist_status(request.user).first(), NO_USER)
+    def answer(self, request, username, status=status.HTTP_200_OK, *, deactivated=False):
+        entries = BlacklistEntry.objects.status(request.user, username, deactivated=deactivated)
+        by_user, by_other = found(entries, NO_USER)
         body = {
             "message": self.MESSAGES[by_user, by_other],
             "is_blacklisted": by_user or by_other,
@@ -136,8 +135,7 @@ class BlacklistUserView(APIView):
 
 class ContactBookView(APIView):
     def get(self, request):
-        contacts = User.objects.active().filter(contactbookentry_as_user2__user1=request.user)
-        return Response(list(contacts.order_by("username_key").instances()))
+        return Response(ContactBookEntry.objects.contacts_of(request.user))
 
 
 class ContactView(APIView):
