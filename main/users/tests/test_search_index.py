@@ -1,8 +1,10 @@
 """The index against the plainest reference there is, and in step with the accounts whatever happens to them."""
 
+from importlib import import_module
 from io import StringIO
 
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -148,6 +150,16 @@ def test_entries_are_written_in_one_or_two_statements(anonymous, alice, as_alice
     assert statements_on_entries(lambda: as_alice.put("/users/profile", {"last_name": "Other"})) == 2
     assert statements_on_entries(lambda: as_alice.put("/users/profile", {"bio": "Other"})) == 0
     assert statements_on_entries(lambda: as_alice.delete("/users/profile")) == 1
+
+
+def test_the_migration_fills_the_index_for_those_who_were_there_before_it(alice, bob, make_user):
+    for number in range(3):
+        make_user(f"user{number}", is_active=number != 1)
+    SearchEntry.objects.all().delete()
+    # Interrupted once, and so with some of it there.
+    SearchEntry.objects.add([(search.USERNAME, "alice", alice.pk)])
+    import_module("users.migrations.0004_fill_search_entries").fill(apps, None)
+    assert " 0 missing, 0 stray." in in_step()
 
 
 def test_the_command_says_and_mends_what_does_not_agree(alice, bob):
