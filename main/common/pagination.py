@@ -30,10 +30,8 @@ def read_cursor(request):
 
 def _list_of(request):
     """Which list a cursor belongs to: the path with all that is asked of it."""
-    query = request.query_params.copy()
-    for parameter in ("cursor", "limit"):
-        query.pop(parameter, None)
-    return f"{request.path}?{query.urlencode()}"
+    query = sorted(request.query_params.lists())  # in a link they come in another order
+    return repr((request.path, [parameter for parameter in query if parameter[0] not in ("cursor", "limit")]))
 
 
 def paged(request, items, more_after=None):

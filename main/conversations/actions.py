@@ -1,10 +1,11 @@
-"""The writes. Each locks its conversation first, so that what it decides still holds when it commits."""
+"""The writes. What depends on the state of a conversation locks it first, so that it still holds at the commit."""
 
 from django.db import IntegrityError
 from django.utils import timezone
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, ValidationError
 
 from common.errors import BadRequest, Conflict, Forbidden, found
+from common.keys import text_key
 from common.transactions import retried_transaction
 from conversations.events import announce
 from conversations.models import Conversation, Membership, Message
@@ -53,7 +54,7 @@ def create_group(user, name, member_ids):
     try:
         conversation = _create_group(user, name, member_ids)
     except IntegrityError:
-        raise Conflict("One of the members deleted their account just now.") from None
+        raise ValidationError({"members": ["One of them deleted their account just now."]}) from None
     return Conversation.objects.of(user).get(pk=conversation.pk)
 
 
@@ -118,15 +119,14 @@ def _add_member(user, conversation_id, other):
 
 
 @retried_transaction
-def remove_member(user, conversation_id, other):
+def remove_member(user, conversation_id, username):
     """Take somebody out of a group: oneself, or, as its owner, anybody."""
     conversation = _lock(user, conversation_id)
     _require_group(conversation)
-    if user != other:
+    member = found(conversation.members.filter(username_key=text_key(username)).first(), "This user is not a member.")
+    if member != user:
         _require_owner(conversation, user)
-    if not conversation.memberships.filter(user=other).exists():
-        raise NotFound("This user is not a member.")
-    _remove(conversation, other)
+    _remove(conversation, member)
 
 
 def leave_everything(user):
@@ -157,14 +157,17 @@ def _remove(conversation, user):
 @retried_transaction
 def send_message(user, conversation_id, text, client_id=None):
     """Return the message and whether it is new: one with the same client_id is answered as it is stored."""
-    conversation = _lock(user, conversation_id)
+    conversation = _lock_unchecked(user, conversation_id)
     if client_id is not None:
         earlier = conversation.messages.filter(sender=user, client_id=client_id).first()
         if earlier is not None:
             return earlier, False
+    conversation.last_number += 1
+    # The sender's mark; and whether the sender is a member still, now that nobody else can change that.
+    if not conversation.memberships.filter(user=user).update(read_number=conversation.last_number):
+        raise NotFound(NO_CONVERSATION)
     _require_exchange(conversation, user)
 
-    conversation.last_number += 1
     conversation.last_activity = timezone.now()
     conversation.save(update_fields=["last_number", "last_activity"])
     message = Message.objects.create(
@@ -175,10 +178,6 @@ def send_message(user, conversation_id, text, client_id=None):
         created_at=conversation.last_activity,
         client_id=client_id,
     )
-    own = Membership.objects.filter(conversation=conversation, user=user)
-    if not own.update(read_number=message.number):
-        # The owner removed the sender while this waited for the lock.
-        raise NotFound(NO_CONVERSATION)
     announce("message_sent", conversation.pk, number=message.number)
     return message, True
 
@@ -212,6 +211,13 @@ def delete_message(user, conversation_id, number):
 
 def _lock(user, conversation_id):
     """The conversation, if it is one of the user's, held until the end of the transaction."""
+    conversation = _lock_unchecked(user, conversation_id)
+    if not conversation.memberships.filter(user=user).exists():
+        raise NotFound(NO_CONVERSATION)
+    return conversation
+
+
+def _lock_unchecked(user, conversation_id):
     return found(Conversation.objects.locked_for(user).filter(pk=conversation_id).first(), NO_CONVERSATION)
 
 
@@ -235,9 +241,10 @@ def _require_owner(conversation, user):
 
 def _require_exchange(conversation, user):
     if conversation.is_private:
-        if conversation.counterpart_id is None:
+        counterpart_id = conversation.counterpart_of(user)
+        if counterpart_id is None:
             raise Forbidden("The other member is gone.")
-        _require_no_blacklist(user, [conversation.counterpart_id])
+        _require_no_blacklist(user, [counterpart_id])
 
 
 def _require_no_blacklist(user, other_ids):

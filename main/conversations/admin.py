@@ -10,6 +10,9 @@ class MembershipInline(admin.TabularInline):
     extra = 0
     can_delete = False
 
+    def get_queryset(self, request):
+        return super().get_queryset(request).select_related("user", "conversation")
+
     def has_add_permission(self, request, obj=None):
         return False
 
@@ -20,7 +23,7 @@ class ConversationAdmin(ReadOnlyAdmin):
 
     list_display = ("id", "kind", "name", "owner", "number_of_members", "last_number", "last_activity", "created_at")
     list_filter = ("kind", "last_activity")
-    search_fields = ("name", "memberships__user__username_key")
+    search_fields = ("memberships__user__username_key",)
     fields = ("kind", "name", "owner", "last_number", "last_activity", "created_at")
     list_select_related = ("owner",)
     ordering = ("-pk",)

@@ -2,7 +2,7 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q, Subquery
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from common.keys import ExactCharField
@@ -16,12 +16,10 @@ class ConversationQuerySet(models.QuerySet):
     def locked_for(self, user):
         """The user's conversations, held until the end of the transaction; no other row is.
 
-        Each has `counterpart_id`, the id of a member who is not the user, or None if there is nobody else.
+        Whether they are the user's may have been read before the lock was granted: it has to be asked again.
         """
-        memberships = Membership.objects.filter(conversation=OuterRef("pk"))
-        others = memberships.exclude(user=user).values("user")[:1]
-        own = Exists(memberships.filter(user=user))
-        return self.select_for_update().filter(own).annotate(counterpart_id=Subquery(others))
+        own = Membership.objects.filter(conversation=OuterRef("pk"), user=user)
+        return self.select_for_update().filter(Exists(own))
 
     def page(self, limit, after=None):
         """The page of them, latest activity first, as (conversations, position of the last if there are more)."""
@@ -71,6 +69,12 @@ class Conversation(models.Model):
     @staticmethod
     def pair_key_of(user, other):
         return "{}:{}".format(*sorted((user.pk, other.pk)))
+
+    def counterpart_of(self, user):
+        """The id of the other member of a private conversation, None if that account is gone."""
+        if self.pair_key is None:
+            return None
+        return next(pk for pk in map(int, self.pair_key.split(":")) if pk != user.pk)
 
     @property
     def is_private(self):

@@ -1,5 +1,6 @@
 from django.core.exceptions import ValidationError
 from rest_framework import serializers
+from rest_framework.fields import empty
 
 from common.keys import text_key
 from common.serializers import LineField, StrictCharField
@@ -17,7 +18,13 @@ class GroupNameSerializer(serializers.Serializer):
 
 
 class UsernamesField(serializers.ListField):
-    child = LineField()
+    child = LineField(max_length=150)
+
+    def get_value(self, data):
+        # A form names the field once for each; an empty text stands for nobody.
+        if hasattr(data, "getlist") and self.field_name in data:
+            return [username for username in data.getlist(self.field_name) if username]
+        return data.get(self.field_name, empty)
 
     def run_child_validation(self, data):
         # The errors in one list for the field, as everywhere, instead of by position.

@@ -1,5 +1,5 @@
 from rest_framework import status
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -15,7 +15,7 @@ from conversations.serializers import (
     MessageTextSerializer,
     ReadSerializer,
 )
-from users.actions import find_noted_user, find_user
+from users.actions import find_user
 
 # Conversations
 
@@ -45,7 +45,7 @@ class ConversationView(APIView):
         return answer(actions.find_conversation(request.user, pk), request)
 
     def put(self, request, pk):
-        actions.rename_group(request.user, pk, validated(GroupNameSerializer, request)["name"])
+        actions.rename_group(request.user, pk, validated_within(pk, GroupNameSerializer, request)["name"])
         return answer(actions.find_conversation(request.user, pk), request)
 
 
@@ -57,14 +57,13 @@ class MemberView(APIView):
         return answer(actions.find_conversation(request.user, pk), request, status.HTTP_201_CREATED)
 
     def delete(self, request, pk, username):
-        actions.find_conversation(request.user, pk)
-        actions.remove_member(request.user, pk, find_noted_user(username))
+        actions.remove_member(request.user, pk, username)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class ReadView(APIView):
     def post(self, request, pk):
-        actions.mark_read(request.user, pk, validated(ReadSerializer, request)["number"])
+        actions.mark_read(request.user, pk, validated_within(pk, ReadSerializer, request)["number"])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -73,11 +72,11 @@ class ReadView(APIView):
 
 class MessagesView(APIView):
     def get(self, request, pk):
+        messages = actions.find_conversation(request.user, pk).messages
         limit = read_limit(request, default=50)
         before, after = read_number(request, "before"), read_number(request, "after")
         if before is not None and after is not None:
             raise ValidationError({"after": ["Cannot go together with before."]})
-        messages = actions.find_conversation(request.user, pk).messages
         if after is not None:
             page, direction = messages.filter(number__gt=after).order_by("number"), "after"
         else:
@@ -89,7 +88,7 @@ class MessagesView(APIView):
         return paged_by(request, page[:limit], direction, page[limit - 1]["number"])
 
     def post(self, request, pk):
-        message, created = actions.send_message(request.user, pk, **validated(MessageSerializer, request))
+        message, created = actions.send_message(request.user, pk, **validated_within(pk, MessageSerializer, request))
         return Response(
             message_instance(message, request.user), status.HTTP_201_CREATED if created else status.HTTP_200_OK
         )
@@ -97,12 +96,21 @@ class MessagesView(APIView):
 
 class MessageView(APIView):
     def put(self, request, pk, number):
-        message = actions.edit_message(request.user, pk, number, **validated(MessageTextSerializer, request))
+        message = actions.edit_message(request.user, pk, number, **validated_within(pk, MessageTextSerializer, request))
         return Response(message_instance(message, request.user))
 
     def delete(self, request, pk, number):
         actions.delete_message(request.user, pk, number)
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def validated_within(pk, serializer_class, request):
+    """The body as the serializer reads it; a stranger to the conversation is not told what is wrong with it."""
+    try:
+        return validated(serializer_class, request)
+    except APIException:
+        actions.find_conversation(request.user, pk)
+        raise
 
 
 def answer(conversation, request, status=status.HTTP_200_OK):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import tempfile
 from pathlib import Path
 
@@ -99,7 +100,7 @@ def sqlite():
 
 SECRET_KEY = text("SECRET_KEY")
 DEBUG = switch("DEBUG", "off")
-ALLOWED_HOSTS = words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+ALLOWED_HOSTS = words("ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{socket.gethostname()}")
 
 TOKEN_TTL_DAYS = whole_number("TOKEN_TTL_DAYS", "30", 1, 36500)
 

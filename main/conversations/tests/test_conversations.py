@@ -89,6 +89,15 @@ def test_a_form_makes_a_group_too(as_alice, bob, charlie):
     assert (answer.status_code, answer.json()["members"]) == (201, ["alice", "bob", "charlie"])
 
 
+def test_a_form_with_an_empty_field_makes_a_group_of_one(as_alice):
+    form = "application/x-www-form-urlencoded"
+    answer = as_alice.post("/conversations/groups", "name=Tea&members=", content_type=form)
+    assert (answer.status_code, answer.json()["members"]) == (201, ["alice"])
+    for body in ("name=Tea", "name=Tea&members[1000000000]=bob"):
+        answer = as_alice.post("/conversations/groups", body, content_type=form)
+        assert (answer.status_code, answer.json()) == (400, {"members": ["This field is required."]})
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -184,6 +193,14 @@ def test_a_stranger_learns_no_more_than_of_one_that_is_not_there(
     assert not Membership.objects.filter(user__username="charlie").exists()
 
 
+@pytest.mark.parametrize(("method", "path"), [call[:2] for call in CALLS if call[2]])
+def test_a_stranger_is_not_told_what_is_wrong_with_the_body_either(as_alice, as_charlie, private, method, path):
+    for body in ({}, []):
+        answer = getattr(as_charlie, method)(f"/conversations/{private}{path}", body)
+        assert (answer.status_code, answer.json()) == (404, NO_CONVERSATION)
+        assert getattr(as_alice, method)(f"/conversations/{private}{path}", body).status_code == 400
+
+
 @pytest.mark.parametrize(("method", "path", "body"), [*CALLS, ("post", "/../private/alice", None)])
 def test_every_call_takes_a_token(anonymous, method, path, body):
     assert getattr(anonymous, method)(f"/conversations/1{path}", body).status_code == 401
@@ -248,6 +265,17 @@ def test_a_cursor_of_another_list_is_refused(as_alice, bob, charlie):
     link = as_alice.get("/users/contacts/find-users?limit=1")["Link"]
     cursor = re.search("cursor=([^&>]+)", link)[1]
     assert as_alice.get(f"/conversations?cursor={cursor}").status_code == 400
+
+
+def test_a_link_goes_on_whatever_else_its_url_holds(as_alice, talk):
+    for _ in range(3):
+        talk.group(as_alice)
+    url, seen = "/conversations?z=1&limit=1&a=2&z=3", []
+    while url:
+        answer = as_alice.get(url)
+        seen += answer.json()
+        url = "Link" in answer and re.match("<(.*)>", answer["Link"])[1]
+    assert len({conversation["id"] for conversation in seen}) == len(seen) == 3
 
 
 def test_the_list_takes_four_queries_whatever_it_holds(as_alice, as_bob, charlie, make_user, talk, queries):

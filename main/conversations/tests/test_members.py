@@ -77,6 +77,13 @@ def test_the_owner_removes_a_member(as_alice, as_bob, group):
     assert (answer.status_code, answer.json()) == (404, {"detail": "This user is not a member."})
 
 
+def test_who_is_no_member_is_404_for_everybody_in_the_group(as_alice, as_bob, charlie, group):
+    for client in (as_alice, as_bob):
+        for username in ("charlie", "nobody", "x" * 1000):
+            answer = client.delete(f"/conversations/{group}/members/{username}")
+            assert (answer.status_code, answer.json()) == (404, {"detail": "This user is not a member."})
+
+
 def test_only_the_owner_removes_others(as_alice, as_bob, charlie, talk):
     group = talk.group(as_alice, "bob", "charlie")
     for username in ("alice", "charlie"):

@@ -3,6 +3,8 @@ from collections import Counter
 from threading import Event
 
 import pytest
+from django.db import transaction
+from rest_framework.exceptions import NotFound
 
 from conversations import actions
 from conversations.models import Conversation, Membership, Message
@@ -144,6 +146,35 @@ def test_a_blacklisting_waits_for_what_was_allowed_before_it(as_alice, as_bob, p
     assert message.status_code == 201
     # When it answered, the message was there: nothing came in afterwards.
     assert entry == (201, 1)
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda user, pk: actions.send_message(user, pk, "x"),
+        lambda user, pk: actions.edit_message(user, pk, 1, "x"),
+        lambda user, pk: actions.delete_message(user, pk, 1),
+    ],
+)
+def test_who_is_removed_while_waiting_for_the_lock_writes_nothing(as_bob, bob, group, talk, write):
+    talk.send(as_bob, group, "0")
+    held = Event()
+
+    def remove():
+        with transaction.atomic():
+            Conversation.objects.select_for_update().get(pk=group)
+            held.set()
+            time.sleep(0.3)
+            Membership.objects.filter(user=bob).delete()
+
+    def wait_and_write():
+        assert held.wait(5)
+        with pytest.raises(NotFound):
+            write(bob, group)
+
+    at_once(remove, wait_and_write)
+    assert Message.objects.get().text == "0"
+    assert Conversation.objects.get().last_number == 1
 
 
 def test_members_added_removed_and_leaving_at_once_leave_the_group_whole(as_alice, talk, make_user, client_of):

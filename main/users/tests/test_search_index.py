@@ -27,7 +27,7 @@ LONG = st.sampled_from(["a" * 80, "b" * 64 + "a", "ab" * 60])
 
 @st.composite
 def crowds(draw):
-    names = draw(st.lists(st.tuples(TEXTS, NAMES, NAMES | LONG, st.booleans()), min_size=1, max_size=12))
+    names = draw(st.lists(st.tuples(TEXTS | LONG, NAMES, NAMES | LONG, st.booleans()), min_size=1, max_size=12))
     return [
         User(
             username=f"{username}{number}",
@@ -174,6 +174,15 @@ def test_the_command_says_and_mends_what_does_not_agree(alice, bob):
     call_command("index_search", repair=True, stdout=StringIO())
     assert " 0 missing, 0 stray." in in_step()
     assert not SearchEntry.objects.filter(user=bob).exists()
+
+
+def test_the_command_finds_strays_beyond_a_batch(alice, bob, charlie, monkeypatch):
+    monkeypatch.setattr("users.management.commands.index_search.ENTRIES", 3)
+    # Of these two stand between two batches, with one text.
+    SearchEntry.objects.add((search.USERNAME, "alice", pk) for pk in (10**9, 10**9 + 1, 10**9 + 2, 10**9 + 3))
+    call_command("index_search", repair=True, stdout=StringIO())
+    assert " 0 missing, 0 stray." in in_step()
+    assert SearchEntry.objects.filter(rank=search.USERNAME).count() == 3
 
 
 def test_a_page_ends_where_it_has_read_as_much_as_one_may(alice, make_user, monkeypatch):

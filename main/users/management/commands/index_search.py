@@ -10,7 +10,8 @@ ACCOUNTS, ENTRIES = 200, 5000  # in a transaction
 class Command(BaseCommand):
     help = (
         "Says whether the accounts and the index by which they are found agree. With --repair it mends what does not, "
-        "in small transactions beside the running server. Interrupted, it goes on with --after."
+        "in small transactions beside the running server. Interrupted, it goes on with --after. "
+        "Without --repair, what changes meanwhile may be counted as missing or stray."
     )
 
     def add_arguments(self, parser):
@@ -58,6 +59,13 @@ class Command(BaseCommand):
                 else:
                     stray += 1
                     if repair:
-                        SearchEntry.objects.filter(rank=rank, text=text, user=user_id).delete()
+                        self.remove_stray(rank, text, user_id)
             place = places[-1]
         return right, stray
+
+    @transaction.atomic
+    def remove_stray(self, rank, text, user_id):
+        # Asked again under a lock: the account may have changed since, so that the entry is right by now.
+        owner = User.objects.select_for_update().filter(pk=user_id).first()
+        if owner is None or (rank, text) not in owner.entries:
+            SearchEntry.objects.filter(rank=rank, text=text, user=user_id).delete()
