@@ -1,6 +1,7 @@
 """The cast of the tests: alice, bob and charlie, an API client for each, and one for a stranger without a token."""
 
 import json
+from urllib.parse import quote
 
 import hypothesis
 import pytest
@@ -8,6 +9,8 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from rest_framework.test import APIClient
 
+from common.rates import leases
+from tests import schema
 from users.models import AuthToken, User
 
 # Nothing is kept between runs, and no example has a time limit: the machine may be busy.
@@ -16,7 +19,17 @@ hypothesis.settings.load_profile("here")
 
 
 class Client(APIClient):
-    """Sends JSON, escaped as any client may, so that it can also hold what UTF-8 cannot."""
+    """Sends JSON, escaped as any client may, so that it can also hold what UTF-8 cannot.
+
+    Every answer is held to the OpenAPI document.
+    """
+
+    def request(self, **kwargs):
+        answer = super().request(**kwargs)
+        # Where a test makes a view fail, or has views of its own, the document knows nothing of it.
+        if self.raise_request_exception and settings.ROOT_URLCONF == "main.urls":
+            schema.check(kwargs["REQUEST_METHOD"], quote(kwargs["PATH_INFO"], safe="/"), answer)
+        return answer
 
     def _encode_data(self, data, format=None, content_type=None):
         if data is None or format or content_type:
@@ -31,6 +44,12 @@ PASSWORD = "correct-horse-battery"
 def _look_for_static_files_when_asked():
     """Every client would otherwise read the folders of the admin again: a third of the suite's time."""
     settings.WHITENOISE_AUTOREFRESH = True
+
+
+@pytest.fixture(autouse=True)
+def _end_leases():
+    """Each test has a database of its own, in which nothing is reserved yet."""
+    leases.clear()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,9 @@
 """Errors as the contract words them: by field, `{"message"}` where a rule refuses, `{"detail"}` for the rest."""
 
+import sys
+
 from django.core.exceptions import SuspiciousOperation, ValidationError
+from django.db import InterfaceError, OperationalError
 from django.http import JsonResponse
 from rest_framework import exceptions, status
 from rest_framework.views import exception_handler as framework_handler
@@ -60,4 +63,7 @@ def not_found(request, exception):
 
 
 def server_error(request):
+    # Django calls this while it handles the error.
+    if isinstance(sys.exception(), (OperationalError, InterfaceError)):
+        return detail("The service cannot reach its data right now. Try again in a moment.", 503, {"Retry-After": "5"})
     return detail("Something went wrong on our side.", 500)

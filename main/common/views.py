@@ -1,7 +1,10 @@
 from django.shortcuts import render
+from rest_framework import status
 from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.views import APIView
+
+from common.health import what_is_missing
 
 NAME = "Chat server"
 DESCRIPTION = (
@@ -40,6 +43,26 @@ CALLS = (
 )
 
 
+class HealthView(APIView):
+    """Whether the process answers."""
+
+    permission_classes = [AllowAny]
+
+    def get(self, request):
+        return Response({"status": "ok"})
+
+
+class ReadyView(APIView):
+    """Whether it can do its work: the database answers and has every migration."""
+
+    permission_classes = [AllowAny]
+
+    def get(self, request):
+        if missing := what_is_missing():
+            return Response({"detail": missing}, status.HTTP_503_SERVICE_UNAVAILABLE)
+        return Response({"status": "ok"})
+
+
 class IndexView(APIView):
     """What this is, as a page for a browser and as JSON for a client."""
 
@@ -51,4 +74,5 @@ class IndexView(APIView):
             context = {"name": NAME, "description": DESCRIPTION, "calls": CALLS, "origin": origin}
             return render(request, "common/index.html", context)
         calls = [{"method": method, "path": path, "meaning": meaning} for method, path, meaning in CALLS]
-        return Response({"name": NAME, "description": DESCRIPTION, "admin": f"{origin}/admin/", "calls": calls})
+        links = {"documentation": f"{origin}/docs", "schema": f"{origin}/schema", "admin": f"{origin}/admin/"}
+        return Response({"name": NAME, "description": DESCRIPTION, **links, "calls": calls})

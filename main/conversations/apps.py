@@ -5,4 +5,4 @@ class ConversationsConfig(AppConfig):
     name = "conversations"
 
     def ready(self):
-        from conversations import receivers  # noqa: F401  (connects itself)
+        from conversations import documentation, receivers  # noqa: F401  (they connect themselves)

@@ -4,6 +4,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.pagination import paged, paged_by, read_cursor, read_limit, read_number
+from common.rates import Limit
 from common.serializers import validated
 from conversations import actions
 from conversations.instances import conversation_instances, message_instance, message_instances
@@ -88,6 +89,7 @@ class MessagesView(APIView):
         return paged_by(request, page[:limit], direction, page[limit - 1]["number"])
 
     def post(self, request, pk):
+        Limit("SEND_RATE", request.user.pk, leased=True).spend()
         message, created = actions.send_message(request.user, pk, **validated_within(pk, MessageSerializer, request))
         return Response(
             message_instance(message, request.user), status.HTTP_201_CREATED if created else status.HTTP_200_OK

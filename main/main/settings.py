@@ -4,6 +4,7 @@ import os
 import re
 import socket
 import tempfile
+from ipaddress import ip_network
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -35,6 +36,32 @@ def whole_number(name, default, lowest, highest):
     if not re.fullmatch(r"[0-9]{1,9}", value) or not lowest <= int(value) <= highest:
         raise ImproperlyConfigured(f"{name} must be a whole number from {lowest} to {highest}, not {value!r}.")
     return int(value)
+
+
+def one_of(name, default, *choices):
+    value = text(name, default)
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+    return value
+
+
+def rate(name, default):
+    """(number, seconds) of a rate such as 10/min, or None where it is set to nothing."""
+    value = os.environ.get(name, default).strip()
+    periods = {"sec": 1, "min": 60, "hour": 3600, "day": 86400}
+    if not value:
+        return None
+    match = re.fullmatch(rf"([1-9][0-9]{{0,8}})/({'|'.join(periods)})", value)
+    if not match:
+        raise ImproperlyConfigured(f"{name} must be such as 10/min, per {', '.join(periods)}, not {value!r}.")
+    return int(match[1]), periods[match[2]]
+
+
+def networks(name):
+    try:
+        return [ip_network(word) for word in words(name)]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must list addresses and networks: {error}.") from None
 
 
 def words(name, default=""):
@@ -104,6 +131,14 @@ ALLOWED_HOSTS = words("ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{socket.getho
 
 TOKEN_TTL_DAYS = whole_number("TOKEN_TTL_DAYS", "30", 1, 36500)
 
+# Guards, (number, seconds) or None: wrong passwords and registrations for each address, searches and messages for each
+# user.
+LOGIN_RATE = rate("LOGIN_RATE", "20/min")
+REGISTER_RATE = rate("REGISTER_RATE", "60/min")
+SEARCH_RATE = rate("SEARCH_RATE", "600/min")
+SEND_RATE = rate("SEND_RATE", "1200/min")
+TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
+
 DATABASES = {"default": mysql() if text("MYSQL_USER", "") else sqlite()}
 # A connection a request costs half the throughput; the health check notices one that the server has closed.
 DATABASES["default"] |= {"CONN_MAX_AGE": 300, "CONN_HEALTH_CHECKS": True}
@@ -115,6 +150,8 @@ INSTALLED_APPS = [
     "conversations",
     "corsheaders",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -124,6 +161,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "common.middleware.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",
@@ -181,6 +219,24 @@ REST_FRAMEWORK = {
         "common.parsers.MultiPartParser",
     ],
     "EXCEPTION_HANDLER": "common.errors.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Chat server",
+    "DESCRIPTION": "Accounts, a search for people, a contact book, a blacklist, and conversations.\n\n"
+    "Log in at `POST /users/login` and send `Authorization: Token …` with every call that is locked here.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "PREPROCESSING_HOOKS": ["common.documentation.each_call_once"],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "common.documentation.say_all"],
+    "SCHEMA_PATH_PREFIX": "",
+    "SORT_OPERATIONS": False,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # Of no other site: the validator would be asked what it thinks of every schema.
+    "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "displayRequestDuration": True, "validatorUrl": None},
 }
 
 # The longest body that any call needs is a few kilobytes.
@@ -191,13 +247,14 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler
 
 CORS_ALLOW_ALL_ORIGINS = DEBUG
 CORS_ALLOWED_ORIGINS, CORS_ALLOWED_ORIGIN_REGEXES = origins("CORS_ALLOWED_ORIGINS")
-CORS_EXPOSE_HEADERS = ["Link"]
+CORS_EXPOSE_HEADERS = ["Link", "Retry-After", "X-Request-ID"]
 
 # HTTPS, spoken by the proxy in front, which sets this header and lets no client set it
 
 if HTTPS := switch("HTTPS", "off"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = ["^(healthz|readyz)$"]  # which are asked from within
     SECURE_HSTS_SECONDS = 365 * 24 * 3600
     SECURE_HSTS_INCLUDE_SUBDOMAINS = True
     SECURE_HSTS_PRELOAD = True
@@ -214,23 +271,21 @@ WHITENOISE_USE_FINDERS = True
 
 # Everything goes to standard error, a line each. SQL is never logged, since its parameters hold digests.
 
-
-def shorten(record):
-    """What a stranger can send should not fill the log: of a refusal, a line without the traceback is enough."""
-    if record.name.startswith("django.security") or getattr(record, "status_code", 500) < 500:
-        record.exc_info = record.exc_text = None
-    return True
-
-
+LOG_FORMAT = one_of("LOG_FORMAT", "text", "text", "json")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "filters": {"shorten": {"()": "django.utils.log.CallbackFilter", "callback": shorten}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["shorten"]}},
+    "formatters": {
+        "text": {"format": "{asctime} {levelname} {name} [{request_id}] {message}", "style": "{"},
+        "json": {"()": "common.logs.JSONFormatter"},
+    },
+    "filters": {"complete": {"()": "common.logs.Completion"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["complete"]}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": [], "level": "INFO"},
         "django.db.backends": {"level": "INFO"},
+        # The line of the request tells of a refusal; of a failure this tells the rest.
+        "django.request": {"level": "ERROR"},
     },
 }

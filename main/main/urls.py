@@ -2,14 +2,20 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularSwaggerView
 
-from common.views import IndexView
+from common.documentation import SchemaView
+from common.views import HealthView, IndexView, ReadyView
 
 admin.site.site_header = admin.site.site_title = "Chat server administration"
 admin.site.index_title = "Accounts"
 
 urlpatterns = [
     path("", IndexView.as_view()),
+    path("healthz", HealthView.as_view()),
+    path("readyz", ReadyView.as_view()),
+    path("schema", SchemaView.as_view(), name="schema"),
+    path("docs", SpectacularSwaggerView.as_view()),
     path("users/", include("users.urls")),
     path("", include("conversations.urls")),
     path("admin", csrf_exempt(RedirectView.as_view(url="/admin/"))),

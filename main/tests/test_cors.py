@@ -22,7 +22,7 @@ def test_a_page_of_a_listed_origin_may_call(local, anonymous, as_alice, origin):
     assert "authorization" in preflight["Access-Control-Allow-Headers"]
     answer = as_alice.get("/users/profile", HTTP_ORIGIN=origin)
     assert answer["Access-Control-Allow-Origin"] == origin
-    assert answer["Access-Control-Expose-Headers"] == "Link"
+    assert answer["Access-Control-Expose-Headers"] == "Link, Retry-After, X-Request-ID"
 
 
 def test_a_refusal_can_be_read_by_the_page_too(local, anonymous):

@@ -42,6 +42,13 @@ def start(*arguments, **environment):
         ("CORS_ALLOWED_ORIGINS", "example.org"),
         ("CORS_ALLOWED_ORIGINS", "*"),
         ("CORS_ALLOWED_ORIGINS", "https://example.org/path"),
+        ("LOGIN_RATE", "10"),
+        ("REGISTER_RATE", "10/week"),
+        ("SEARCH_RATE", "0/min"),
+        ("SEND_RATE", "-1/min"),
+        ("TRUSTED_PROXIES", "proxy.example.org"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("LOG_FORMAT", "xml"),
     ],
 )
 def test_an_unusable_value_stops_the_start_with_a_sentence(name, value):
@@ -87,6 +94,18 @@ def test_the_file_is_overruled_by_the_environment(tmp_path):
     env_file = tmp_path / ".env"
     env_file.write_text("TOKEN_TTL_DAYS = 5\nDEBUG = on\n")
     assert evaluate("settings.TOKEN_TTL_DAYS, settings.DEBUG", ENV_FILE=str(env_file), TOKEN_TTL_DAYS="7") == "7 True"
+
+
+@pytest.mark.parametrize(
+    ("value", "rate"), [("10/min", "(10, 60)"), ("3/hour", "(3, 3600)"), ("", "None"), (" ", "None")]
+)
+def test_a_rate_is_so_many_in_so_long_or_off(value, rate):
+    assert evaluate("settings.LOGIN_RATE", LOGIN_RATE=value) == rate
+
+
+def test_the_proxies_are_addresses_and_networks():
+    value = evaluate("settings.TRUSTED_PROXIES", TRUSTED_PROXIES="10.0.0.0/8, ::1")
+    assert value == "[IPv4Network('10.0.0.0/8'), IPv6Network('::1/128')]"
 
 
 def test_the_deployment_check_warns_of_the_file_alone():

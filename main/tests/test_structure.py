@@ -16,10 +16,11 @@ ROOT = Path(settings.BASE_DIR)
 MAY_IMPORT = {"common": set(), "users": {"common"}, "conversations": {"common", "users"}}
 # Each module may import those before it.
 LAYERS = {
-    "common": "keys validators errors transactions middleware negotiation parsers serializers pagination checks views",
+    "common": "keys validators errors addresses logs transactions models rates middleware negotiation parsers "
+    "serializers pagination checks health views documentation",
     "users": "validators hashers instances search models actions receivers authentication middleware serializers "
-    "views urls admin",
-    "conversations": "events models instances actions receivers serializers views urls admin",
+    "views documentation urls admin",
+    "conversations": "events models instances actions receivers serializers views documentation urls admin",
 }
 
 
@@ -62,15 +63,21 @@ def test_no_migration_is_missing(db):
 
 def test_the_template_names_every_setting_once_with_a_comment():
     read = re.findall(
-        r'\b(?:text|switch|whole_number|words|origins|existing_file)\("([A-Z_]+)"',
+        r'\b(?:text|switch|whole_number|words|origins|existing_file|one_of|rate|networks)\("([A-Z_]+)"',
         (ROOT / "main/settings.py").read_text(),
     )
     lines = (ROOT / "dot_env_template").read_text().splitlines()
-    listed = [line.removesuffix(" =") for line in lines if line.endswith(" =")]
+    listed = [line.split(" =")[0] for line in lines if " =" in line]
     assert sorted(listed) == sorted(set(read))
     for number, line in enumerate(lines):
-        if line.endswith(" ="):
+        if " =" in line:
             assert lines[number - 1].startswith("# ")
+
+
+def test_the_template_holds_the_default_rates():
+    lines = (ROOT / "dot_env_template").read_text().splitlines()
+    for name, default in re.findall(r'\brate\("([A-Z_]+)", "(.*)"\)', (ROOT / "main/settings.py").read_text()):
+        assert f"{name} = {default}" in lines
 
 
 def test_the_first_page_lists_every_call():

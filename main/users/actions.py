@@ -1,11 +1,13 @@
 """The writes that touch several rows, or that must not meet each other halfway."""
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, check_password, make_password
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 from django.utils import timezone
 from rest_framework.exceptions import NotAuthenticated, NotFound, ValidationError
 
 from common.errors import BadRequest, Conflict, found
+from common.keys import text_key
+from common.rates import Limit, refunded_on_success
 from common.transactions import retried_transaction
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
 
@@ -27,21 +29,32 @@ def find_noted_user(username):
     return found(User.objects.named(username).first(), NO_USER)
 
 
-def register(*, password, **profile):
-    """Create the account; ValidationError by field where the username or address is taken."""
+def guessing(username, address):
+    """The limits on wrong passwords, to be spent before one is checked; the same whether or not there is the account.
+
+    Those on an address alone would let somebody with many of them guess on; those on a name as low as that would let
+    somebody with one lock out its owner.
+    """
+    return refunded_on_success(Limit("LOGIN_RATE", address), Limit("LOGIN_RATE", text_key(username), times=20))
+
+
+def register(*, password, address, **profile):
+    """Create the account; ValidationError by field where the username or e-mail address is taken."""
+    Limit("REGISTER_RATE", address).spend()
     user = User(**profile, password=make_password(password))
     retried_transaction(user.save)(force_insert=True)
     return user
 
 
-def log_in(username, password):
+def log_in(username, password, address):
     """Return a new token, after the same work whether or not the account exists and is active."""
-    user = User.objects.named(username).first()
-    correct = check_password(password, user.password if user else UNUSABLE_PASSWORD_PREFIX)
-    token = _issue_token(user) if correct else None
-    if token is None:
-        raise BadRequest("Unable to log in with this username and password.")
-    return token
+    with guessing(username, address):
+        user = User.objects.named(username).first()
+        correct = check_password(password, user.password if user else UNUSABLE_PASSWORD_PREFIX)
+        token = _issue_token(user) if correct else None
+        if token is None:
+            raise BadRequest("Unable to log in with this username and password.")
+        return token
 
 
 @retried_transaction
@@ -62,10 +75,11 @@ def log_out_everywhere(user):
     user.auth_tokens.all().delete()
 
 
-def change_password(user, current_password, new_password):
+def change_password(user, current_password, new_password, address):
     """Set the password, end every token, and return a new one."""
-    if not check_password(current_password, user.password):
-        raise ValidationError({"current_password": ["This is not your password."]})
+    with guessing(user.username, address):
+        if not check_password(current_password, user.password):
+            raise ValidationError({"current_password": ["This is not your password."]})
     return _set_password(user, user.password, make_password(new_password))
 
 
@@ -158,13 +172,7 @@ def may_exchange_messages(user, other_ids):
 
     Within a transaction a yes holds until its end: whoever blacklists waits for that.
     """
-    if connection.vendor == "mysql":
-        # Django has no shared lock; an exclusive one would let a user send one message at a time. SQLite has one
-        # writer at a time.
-        table = connection.ops.quote_name(User._meta.db_table)
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT id FROM {table} WHERE id = %s LOCK IN SHARE MODE", [user.pk])  # noqa: S608
-    return not BlacklistEntry.objects.between(user, other_ids).exists()
+    return not BlacklistEntry.objects.any_between(user, other_ids)
 
 
 def _lock(user):

@@ -1,6 +1,7 @@
 from contextlib import suppress
 
 from django.contrib import admin, messages
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.exceptions import ValidationError
@@ -8,11 +9,27 @@ from django.db.models import Count, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpResponseRedirect
 from django.utils.safestring import mark_safe
+from rest_framework.exceptions import Throttled
 
+from common.addresses import address_of
 from common.keys import text_key
 from users import actions
 from users.actions import AccountGone
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
+
+
+class GuardedAuthenticationForm(AdminAuthenticationForm):
+    """The form that the admin logs in by; guesses count here as they do at /users/login."""
+
+    def clean(self):
+        try:
+            with actions.guessing(self.cleaned_data.get("username", ""), address_of(self.request)):
+                return super().clean()
+        except Throttled as refusal:
+            raise ValidationError(refusal.detail) from None
+
+
+admin.site.login_form = GuardedAuthenticationForm
 
 
 class UserCreationForm(AdminUserCreationForm):

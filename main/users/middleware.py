@@ -4,7 +4,7 @@ from common.errors import detail
 from users.models import AuthToken
 
 # Everything else takes a token. What is served below /admin/ has a session and a login of its own.
-OPEN_PATHS = {"/", "/admin", "/users/login", "/users/register"}
+OPEN_PATHS = {"/", "/admin", "/docs", "/schema", "/healthz", "/readyz", "/users/login", "/users/register"}
 OPEN_PREFIX = "/admin/"
 
 

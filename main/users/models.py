@@ -26,9 +26,15 @@ class UserQuerySet(models.QuerySet):
         """The user of that name, whatever its case."""
         return self.filter(username_key=text_key(username))
 
-    def instances(self):
-        """The user instances of the API, as dicts."""
-        return self.values(*INSTANCE_FIELDS)
+    def instance_of(self, username):
+        """The user instance of the active user of that name, or None; in SQL for the same reason as the token."""
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT {', '.join(INSTANCE_FIELDS)} FROM users_user WHERE username_key = %s AND is_active",  # noqa: S608
+                [text_key(username)],
+            )
+            row = cursor.fetchone()
+        return row and dict(zip(INSTANCE_FIELDS, row, strict=True))
 
     def containing(self, text):
         """The users in whose names and address every word of the text is a part of one."""
@@ -189,9 +195,30 @@ class BlacklistEntryQuerySet(models.QuerySet):
             row = cursor.fetchone()
         return row and tuple(map(bool, row))
 
-    def between(self, user, other_ids):
-        """The entries between the user and any of the others, in either direction."""
-        return self.filter(Q(user1=user, user2__in=other_ids) | Q(user1__in=other_ids, user2=user))
+    def any_between(self, user, other_ids):
+        """Whether there is an entry between the user and any of the others, in either direction.
+
+        Within a transaction the user is locked before it is looked for, for as long as the transaction lasts, so that
+        none comes in meanwhile: whoever adds one locks both. The lock is a shared one, which Django does not have; an
+        exclusive one would let a user send one message at a time. SQLite has one writer at a time.
+        """
+        others = ", ".join(["%s"] * len(other_ids)) or "NULL"
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"""
+                SELECT COUNT(by_user.id) + COUNT(by_other.id)
+                FROM users_user
+                LEFT JOIN users_blacklistentry by_user
+                    ON by_user.user1_id = users_user.id AND by_user.user2_id IN ({others})
+                LEFT JOIN users_blacklistentry by_other
+                    ON by_other.user2_id = users_user.id AND by_other.user1_id IN ({others})
+                WHERE users_user.id = %s
+                {"LOCK IN SHARE MODE" if connection.vendor == "mysql" else ""}
+                """,  # noqa: S608
+                [*other_ids, *other_ids, user.pk],
+            )
+            [number] = cursor.fetchone()
+        return number > 0
 
 
 class BlacklistEntry(Pair):

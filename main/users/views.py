@@ -4,8 +4,10 @@ from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from common.addresses import address_of
 from common.errors import found
 from common.pagination import paged, read_cursor, read_limit
+from common.rates import Limit
 from common.serializers import validated
 from common.validators import has_control_characters
 from users import actions
@@ -26,7 +28,7 @@ class RegisterView(APIView):
     permission_classes = [AllowAny]
 
     def post(self, request):
-        user = actions.register(**validated(RegisterSerializer, request))
+        user = actions.register(**validated(RegisterSerializer, request), address=address_of(request))
         return Response(user.instance, status.HTTP_201_CREATED)
 
 
@@ -34,7 +36,8 @@ class LoginView(APIView):
     permission_classes = [AllowAny]
 
     def post(self, request):
-        return Response({"token": actions.log_in(**validated(LoginSerializer, request))})
+        token = actions.log_in(**validated(LoginSerializer, request), address=address_of(request))
+        return Response({"token": token})
 
 
 class LogoutView(APIView):
@@ -52,7 +55,8 @@ class LogoutAllView(APIView):
 class PasswordView(APIView):
     def post(self, request):
         passwords = validated(PasswordChangeSerializer, request)
-        return Response({"token": actions.change_password(request.user, **passwords)})
+        token = actions.change_password(request.user, **passwords, address=address_of(request))
+        return Response({"token": token})
 
 
 class ProfileView(APIView):
@@ -63,7 +67,8 @@ class ProfileView(APIView):
         changes = validated(ProfileChangeSerializer, request, partial=True)
         return Response(actions.change_profile(request.user, changes).instance)
 
-    patch = put
+    def patch(self, request):
+        return self.put(request)
 
     def delete(self, request):
         actions.delete_account(request.user)
@@ -75,6 +80,7 @@ class ProfileView(APIView):
 
 class FindUsersView(APIView):
     def get(self, request):
+        Limit("SEARCH_RATE", request.user.pk, leased=True).spend()
         text = self.read_search(request)
         limit = read_limit(request, default=20)
         after = read_cursor(request)
@@ -93,8 +99,7 @@ class FindUsersView(APIView):
 
 class ViewUserView(APIView):
     def get(self, request, username):
-        user = User.objects.active().named(username).instances().first()
-        return Response(found(user, NO_USER))
+        return Response(found(User.objects.instance_of(username), NO_USER))
 
 
 # Blacklist

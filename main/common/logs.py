@@ -1,0 +1,37 @@
+"""What the log is made of: a line a request, and what goes wrong, each with the id of its request."""
+
+import json
+import logging
+from contextvars import ContextVar
+from datetime import UTC, datetime
+
+request_id = ContextVar("request_id", default="-")
+
+
+class Completion(logging.Filter):
+    """Gives a record its request's id, and takes from it what a stranger could fill the log with."""
+
+    def filter(self, record):
+        record.request_id = request_id.get()
+        status_code = getattr(record, "status_code", 500)
+        if status_code == 503 and record.exc_info:
+            record.msg, record.args = "The database is away: %s", (record.exc_info[1],)
+        if status_code == 503 or status_code < 500 or record.name.startswith("django.security"):
+            record.exc_info = record.exc_text = None
+        return True
+
+
+class JSONFormatter(logging.Formatter):
+    """A JSON object a line, with the record's `fields` as keys of their own."""
+
+    def format(self, record):
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "request_id": record.request_id,
+        }
+        line |= getattr(record, "fields", None) or {"message": record.getMessage()}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)

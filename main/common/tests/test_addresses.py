@@ -1,0 +1,38 @@
+from ipaddress import ip_network
+
+import pytest
+from django.test import RequestFactory
+
+from common.addresses import address_of
+
+
+@pytest.mark.parametrize(
+    ("remote", "forwarded", "address"),
+    [
+        ("203.0.113.7", None, "203.0.113.7"),
+        ("203.0.113.7", "198.51.100.1", "203.0.113.7"),  # no proxy of ours
+        ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
+        ("10.0.0.1", "192.0.2.1, 198.51.100.1", "198.51.100.1"),  # what the client wrote itself
+        ("10.0.0.1", "198.51.100.1,10.0.0.2", "198.51.100.1"),
+        ("10.0.0.1", "10.0.0.3, 10.0.0.2", "10.0.0.3"),
+        ("10.0.0.1", None, "10.0.0.1"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "198.51.100.1, nonsense", "10.0.0.1"),
+        ("10.0.0.1", "nonsense, 198.51.100.1", "198.51.100.1"),
+        ("::ffff:10.0.0.1", "::ffff:198.51.100.1", "198.51.100.1"),
+        ("2001:db8:1:2:3::4", None, "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff::9", None, "2001:db8:1:2::/64"),
+        ("fd00::1", "2001:db8::1", "2001:db8::/64"),
+        ("", "198.51.100.1", ""),
+        ("/run/socket", None, ""),
+    ],
+)
+def test_the_address_is_believed_as_far_as_the_proxies_are_ours(settings, remote, forwarded, address):
+    settings.TRUSTED_PROXIES = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
+    headers = {} if forwarded is None else {"X-Forwarded-For": forwarded}
+    assert address_of(RequestFactory().get("/", REMOTE_ADDR=remote, headers=headers)) == address
+
+
+def test_no_proxy_is_ours_unless_the_settings_say_so():
+    request = RequestFactory().get("/", headers={"X-Forwarded-For": "198.51.100.1"})
+    assert address_of(request) == "127.0.0.1"

@@ -1,0 +1,113 @@
+"""The line that each request leaves in the log."""
+
+import json
+import logging
+import re
+from ipaddress import ip_network
+
+import pytest
+from django.db import InterfaceError, OperationalError
+
+from common.logs import Completion, JSONFormatter
+from conftest import PASSWORD
+from users.models import AuthToken, User
+
+
+@pytest.fixture
+def lines(caplog):
+    def read():
+        return [record.fields for record in caplog.records if record.name == "requests"]
+
+    return read
+
+
+@pytest.mark.parametrize(
+    ("call", "route", "status"),
+    [
+        (lambda client: client.get("/users/profile"), "/users/profile", 200),
+        (lambda client: client.get("/users/contacts/view-user/bob"), "/users/contacts/view-user/<username>", 404),
+        (lambda client: client.get("/conversations/7?x=y"), "/conversations/<int:pk>", 404),
+        (lambda client: client.get("/no/such/secret"), "-", 404),
+        (lambda client: client.generic("odd method", "/users/profile"), "/users/profile", 405),
+    ],
+)
+def test_it_has_the_route_the_status_the_time_and_the_user(alice, as_alice, lines, call, route, status):
+    call(as_alice)
+    [line] = lines()
+    milliseconds = line.pop("milliseconds")
+    assert 0 < milliseconds < 60_000
+    assert line.pop("method") in ("GET", "-")
+    assert line == {"route": route, "status": status, "user": alice.pk}
+
+
+def test_who_is_refused_at_the_door_has_a_line_too(anonymous, lines):
+    anonymous.get("/users/contacts/contact-book/bob")
+    [line] = lines()
+    assert (line["route"], line["status"], line["user"]) == ("/users/contacts/contact-book/<username>", 401, None)
+
+
+def test_in_the_admin_the_user_is_known_too(admin_user, admin_client, lines):
+    admin_client.get("/admin/")
+    assert lines()[-1]["user"] == admin_user.pk
+
+
+def test_a_refusal_is_one_line_and_holds_nothing_of_what_was_sent(as_alice, caplog):
+    token = as_alice._credentials["HTTP_AUTHORIZATION"].removeprefix("Token ")
+    as_alice.post("/users/login", {"username": "alice", "password": PASSWORD})
+    as_alice.get(f"/users/{PASSWORD}?token={token}")
+    assert len(caplog.records) == 2
+    assert all(secret not in caplog.text for secret in (PASSWORD, token))
+
+
+def test_the_answer_names_its_line(as_alice, caplog):
+    ids = [as_alice.get("/users/profile")["X-Request-ID"] for _ in range(2)]
+    assert len(set(ids)) == 2
+    assert all(re.fullmatch("[0-9a-f]{16}", each) for each in ids)
+
+
+def test_the_id_of_a_proxy_is_taken_on_and_no_strangers(anonymous, settings):
+    assert anonymous.get("/healthz", HTTP_X_REQUEST_ID="abc")["X-Request-ID"] != "abc"
+    settings.TRUSTED_PROXIES = [ip_network("127.0.0.1")]
+    assert anonymous.get("/healthz", HTTP_X_REQUEST_ID="abc")["X-Request-ID"] == "abc"
+    for odd in ("", "a b", "a\nb", "x" * 65, "é"):
+        assert anonymous.get("/healthz", HTTP_X_REQUEST_ID=odd)["X-Request-ID"] != odd
+
+
+def formatted(caplog, formatter):
+    completion = Completion()
+    lines = []
+    for record in caplog.records:
+        completion.filter(record)
+        lines.append(formatter.format(record))
+    return lines
+
+
+def test_a_line_can_be_json(alice, as_alice, caplog):
+    as_alice.get("/users/profile")
+    [line] = formatted(caplog, JSONFormatter())
+    fields = json.loads(line)
+    assert set(fields) == {"time", "level", "logger", "request_id", "method", "route", "status", "milliseconds", "user"}
+    logging.getLogger("x").error("two\nlines")
+    assert json.loads(formatted(caplog, JSONFormatter())[-1])["message"] == "two\nlines"
+
+
+@pytest.mark.parametrize("error", [OperationalError(2003, "Can't connect"), InterfaceError(0, "")])
+def test_where_the_database_is_away_every_call_is_503_and_a_line(
+    as_alice, anonymous, alice, monkeypatch, caplog, error
+):
+    def fail(*args, **kwargs):
+        raise error
+
+    as_alice.raise_request_exception = anonymous.raise_request_exception = False
+    monkeypatch.setattr(User, "instance", property(fail))
+    answers = [as_alice.get("/users/profile")]
+    monkeypatch.setattr(type(AuthToken.objects.all()), "find", fail)
+    answers.append(as_alice.get("/conversations"))
+    for answer in answers:
+        assert answer.status_code == 503
+        assert answer["Retry-After"] == "5"
+        assert answer.json() == {"detail": "The service cannot reach its data right now. Try again in a moment."}
+    lines = formatted(caplog, logging.Formatter("%(message)s"))
+    assert [line for line in lines if "\n" in line] == []
+    assert len(lines) == 4
+    assert f"The database is away: {error}" in lines

@@ -1,0 +1,173 @@
+"""The calls of this app in the OpenAPI document, in the order of urls.py."""
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.utils import extend_schema_serializer
+from rest_framework import serializers
+
+from common.documentation import CURSOR, LIMIT, USERNAME, call, document, example, parameter
+from users import views
+from users.serializers import LoginSerializer, PasswordChangeSerializer, ProfileChangeSerializer, RegisterSerializer
+
+ALICE = {
+    "username": "alice",
+    "email": "alice@example.org",
+    "first_name": "Alice",
+    "last_name": "Liddell",
+    "bio": "Curiouser and curiouser.",
+    "phone_number": "+44 1865 276150",
+}
+PASSWORD = "correct-horse-battery"  # noqa: S105
+UNKNOWN = "There is no such user."
+
+
+class TokenScheme(OpenApiAuthenticationExtension):
+    target_class = "users.authentication.TokenAuthentication"
+    name = "Token"
+
+    def get_security_definition(self, auto_schema):
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "The word `Token`, a space, and the token that a login answers.",
+        }
+
+
+@extend_schema_serializer(component_name="User", examples=[example("Alice", ALICE)])
+class UserInstance(serializers.Serializer):
+    """A user, as everybody who is logged in sees them."""
+
+    username = serializers.CharField(max_length=150)
+    email = serializers.CharField(max_length=254)
+    first_name = serializers.CharField(max_length=150)
+    last_name = serializers.CharField(max_length=150)
+    bio = serializers.CharField(max_length=500)
+    phone_number = serializers.CharField(max_length=32)
+
+
+class Token(serializers.Serializer):
+    token = serializers.CharField(min_length=43, max_length=43, help_text="It is shown this once.")
+
+
+class BlacklistStatus(serializers.Serializer):
+    message = serializers.ChoiceField(list(views.BlacklistUserView.MESSAGES.values()))
+    is_blacklisted = serializers.BooleanField(help_text="Whether either of the two has blacklisted the other.")
+    is_blacklisted_by_user = serializers.BooleanField(help_text="Whether you have.")
+
+
+for serializer, value in (
+    (RegisterSerializer, ALICE | {"password": PASSWORD}),
+    (LoginSerializer, {"username": "alice", "password": PASSWORD}),
+    (PasswordChangeSerializer, {"current_password": PASSWORD, "new_password": "battery-staple-horse"}),
+    (ProfileChangeSerializer, {"bio": "Curiouser and curiouser."}),
+):
+    extend_schema_serializer(examples=[example("Alice", value, request_only=True)])(serializer)
+
+profile_change = ProfileChangeSerializer(partial=True)
+SEARCH = parameter("search", "string", "Every word of it is part of the name or address.", maxLength=100)
+
+document(
+    views.RegisterView,
+    post=call(
+        "register",
+        "Create an account",
+        body=RegisterSerializer,
+        answers={201: UserInstance},
+        limited=True,
+        closed=False,
+    ),
+)
+document(
+    views.LoginView,
+    post=call("log_in", "Get a token", body=LoginSerializer, answers={200: Token}, limited=True, closed=False),
+)
+document(
+    views.LogoutView,
+    post=call("log_out", "End this token", answers={204: None}),
+)
+document(
+    views.LogoutAllView,
+    post=call("log_out_everywhere", "End all of your tokens", answers={204: None}),
+)
+document(
+    views.PasswordView,
+    post=call(
+        "change_password",
+        "Change your password; of your tokens the new one alone is left",
+        body=PasswordChangeSerializer,
+        answers={200: Token},
+        limited=True,
+    ),
+)
+document(
+    views.ProfileView,
+    get=call("see_profile", "Your profile", answers={200: UserInstance}),
+    put=call("change_profile", "Change the fields sent", body=profile_change, answers={200: UserInstance}),
+    patch=call("patch_profile", "The same", body=profile_change, answers={200: UserInstance}),
+    delete=call("delete_account", "Delete your account", answers={204: None}),
+)
+document(
+    views.FindUsersView,
+    get=call(
+        "find_users",
+        "Find other people: who is named so, whose username begins so, the rest",
+        parameters=[SEARCH, LIMIT, CURSOR],
+        answers={200: UserInstance(many=True)},
+        bad="What is wrong, by parameter.",
+        paged=True,
+        limited=True,
+    ),
+)
+document(
+    views.ViewUserView,
+    get=call("see_user", "Somebody's profile", parameters=[USERNAME], answers={200: UserInstance}, missing=UNKNOWN),
+)
+document(
+    views.BlacklistUserView,
+    get=call(
+        "see_blacklisting",
+        "Who blacklisted whom",
+        parameters=[USERNAME],
+        answers={200: BlacklistStatus},
+        missing=UNKNOWN,
+    ),
+    post=call(
+        "blacklist",
+        "Blacklist somebody",
+        parameters=[USERNAME],
+        answers={201: BlacklistStatus},
+        bad="It is yourself.",
+        refusals={409: "You have blacklisted this user already."},
+        missing=UNKNOWN,
+    ),
+    delete=call(
+        "unblacklist",
+        "Take that back",
+        parameters=[USERNAME],
+        answers={200: BlacklistStatus},
+        missing="There is no such user, or no entry of yours.",
+    ),
+)
+document(
+    views.ContactBookView,
+    get=call("see_contacts", "Your contacts, by username", answers={200: UserInstance(many=True)}),
+)
+document(
+    views.ContactView,
+    post=call(
+        "add_contact",
+        "Add a contact",
+        parameters=[USERNAME],
+        answers={201: UserInstance},
+        bad="It is yourself.",
+        refusals={409: "This user is in your contact book already."},
+        missing=UNKNOWN,
+    ),
+    delete=call(
+        "remove_contact",
+        "Remove a contact",
+        parameters=[USERNAME],
+        answers={204: None},
+        missing="There is no such user, or not in your contact book.",
+    ),
+)
