@@ -1,4 +1,4 @@
-.PHONY: run test bench check
+.PHONY: run test bench check drill
 
 run: ## install what is missing, then serve at http://127.0.0.1:8000
 	@scripts/run
@@ -9,5 +9,8 @@ test: ## install what is missing, then the whole suite on MariaDB and on SQLite
 bench: ## what every call costs, among up to a million people: most of an hour
 	@scripts/bench
 
-check: ## formatting, lint, migrations and deployment settings
+drill: ## break the running service and count what is lost; hunt it with generated calls
+	@scripts/drill
+
+check: ## formatting, lint, migrations, OpenAPI document and deployment settings
 	@scripts/check

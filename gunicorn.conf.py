@@ -2,8 +2,10 @@
 
 bind = "127.0.0.1:8000"
 workers = 2
-worker_class = "gthread"
+# gunicorn's gthread, but for how it waits for requests.
+worker_class = "main.worker.BufferingWorker"
 threads = 4
+worker_connections = 500
 keepalive = 15
 # A path may hold a search text, and a cursor a username, of many bytes a character; a header, whatever a client sends.
 limit_request_line = 8190

@@ -93,6 +93,10 @@ def call(
         responses[200, "text/html"] = OpenApiResponse(str, "The same as a page, where the client accepts HTML.")
     if body or bad:
         responses[400] = OpenApiResponse(BAD_REQUEST, bad or "What is wrong, by field, or with the whole body.")
+    else:
+        responses[400] = OpenApiResponse(
+            Detail, "The request is malformed: its Host, for example, is not the server's."
+        )
     if closed:
         responses[401] = OpenApiResponse(Detail, "There is no good token.")
     for status, why in dict(refusals).items():
@@ -100,6 +104,7 @@ def call(
     if missing:
         responses[404] = OpenApiResponse(Detail, missing)
     if body:
+        responses[411] = OpenApiResponse(Detail, "The body comes in chunks, without a Content-Length.")
         responses[413] = OpenApiResponse(Detail, "The body is too large.")
         responses[415] = OpenApiResponse(Detail, "The body is neither JSON nor a form.")
     if limited:

@@ -113,7 +113,7 @@ def mysql():
 def sqlite():
     return {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": BASE_DIR / "db.sqlite3",
+        "NAME": text("SQLITE_FILE", str(BASE_DIR / "db.sqlite3")),
         # As Django ships it, 36 of 90 concurrent writes failed with "database is locked"; like this, none.
         "OPTIONS": {
             "timeout": 20,

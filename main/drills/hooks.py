@@ -1,0 +1,53 @@
+"""Tells schemathesis who is calling, and of whom and what there is to speak."""
+
+import django
+import schemathesis
+
+django.setup()
+
+from conversations import actions  # noqa: E402
+from users.models import AuthToken, User  # noqa: E402
+
+# These end the token, or the account, that calls them.
+ENDING = {"log_out", "log_out_everywhere", "change_password", "delete_account"}
+NAMES = ("bob", "charlie", "BOB")
+
+
+def user_called(name):
+    return User.objects.get_or_create(username_key=name, defaults={"username": name, "email": f"{name}@example.org"})[0]
+
+
+alice, bob, charlie = map(user_called, ("caller", "bob", "charlie"))
+private, _ = actions.open_private(alice, bob)
+group = actions.create_group(alice, "Tea party", [bob.pk])
+for conversation in (private, group):
+    actions.send_message(alice, conversation.pk, "Hello")
+token = AuthToken.objects.issue(alice)
+
+
+@schemathesis.auth(refresh_interval=None)
+class TokenAuth:
+    throwaways = 0
+
+    def get(self, case, context):
+        if case.operation.definition.raw["operationId"] not in ENDING:
+            return token
+        TokenAuth.throwaways += 1
+        return AuthToken.objects.issue(user_called(f"throwaway-{TokenAuth.throwaways}"))
+
+    def set(self, case, data, context):
+        case.headers["Authorization"] = f"Token {data}"
+
+
+@schemathesis.hook
+def map_path_parameters(context, path_parameters):
+    """Half of the calls are about somebody, or something, that there is."""
+    chosen = len(str(path_parameters))
+    if path_parameters and chosen % 2:
+        if "username" in path_parameters:
+            path_parameters["username"] = NAMES[chosen % 3]
+        if "pk" in path_parameters:
+            path_parameters["pk"] = (private, group)[chosen // 2 % 2].pk
+        if "number" in path_parameters:
+            path_parameters["number"] = 1
+    return path_parameters
