@@ -161,7 +161,7 @@ class ContactBookEntryQuerySet(models.QuerySet):
                 """,  # noqa: S608
                 [user.pk],
             )
-            return [dict(zip(INSTANCE_FIELDS, row, strict=True)) for row in cursor]
+            return [dict(zip(INSTANCE_FIELDS, row, strict=True)) for row in cursor.fetchall()]
 
 
 class ContactBookEntry(Pair):
