@@ -8,6 +8,17 @@ from django.http import JsonResponse
 from rest_framework import exceptions, status
 from rest_framework.views import exception_handler as framework_handler
 
+# Of MySQL and MariaDB, besides all from 2000 to 2099, which are of the connection: too many connections, shutting down,
+# lock wait, deadlock, read-only, interrupted, no disk, killed, out of time.
+MYSQL_AWAY = {1040, 1053, 1203, 1205, 1213, 1290, 1317, 1021, 1836, 1927, 1969, 3024}
+SQLITE_AWAY = (
+    "database is locked",
+    "unable to open",
+    "disk I/O",
+    "database or disk is full",
+    "attempt to write a readonly",
+)
+
 
 class RuleRefusal(exceptions.APIException):
     """A rule of the service refuses a well-formed request; answered as `{"message": why}`."""
@@ -50,6 +61,16 @@ def detail(message, status, headers=None):
     return JsonResponse({"detail": message}, status=status, headers=headers, json_dumps_params=compact)
 
 
+def database_is_away(error):
+    """Whether the error tells of the moment, and not of a mistake of ours in what was asked of the database."""
+    if not isinstance(error, OperationalError):
+        return isinstance(error, InterfaceError)
+    what = error.args[0] if error.args else None
+    if isinstance(what, int):
+        return 2000 <= what < 2100 or what in MYSQL_AWAY
+    return str(what).startswith(SQLITE_AWAY)
+
+
 def bad_request(request, exception):
     return detail("The request is malformed.", 400)
 
@@ -64,6 +85,6 @@ def not_found(request, exception):
 
 def server_error(request):
     # Django calls this while it handles the error.
-    if isinstance(sys.exception(), (OperationalError, InterfaceError)):
+    if database_is_away(sys.exception()):
         return detail("The service cannot reach its data right now. Try again in a moment.", 503, {"Retry-After": "5"})
     return detail("Something went wrong on our side.", 500)

@@ -17,6 +17,7 @@ class Completion(logging.Filter):
         if status_code == 503 and record.exc_info:
             record.msg, record.args = "The database is away: %s", (record.exc_info[1],)
         if status_code == 503 or status_code < 500 or record.name.startswith("django.security"):
+            record.msg, record.args = record.getMessage()[:300], ()
             record.exc_info = record.exc_text = None
         return True
 

@@ -29,7 +29,8 @@ class RateCounterQuerySet(models.QuerySet):
             found = counter.values("count", "expires_at").first()
             if found is None:
                 self.prune()
-                self.bulk_create([self.model(key=key, count=0, expires_at=later)], ignore_conflicts=True)
+                made = [self.model(key=key, count=0, expires_at=later)]
+                retried_transaction(self.bulk_create)(made, ignore_conflicts=True)
             elif found["count"] > limit - uses and found["expires_at"] > now:
                 return min(seconds, math.ceil((found["expires_at"] - now).total_seconds()))
             # Otherwise somebody made it, or gave some back, since: ask again.

@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 MAIN = Path(__file__).resolve().parent.parent
@@ -30,15 +31,12 @@ def main():
         cursor.execute(f"CREATE DATABASE IF NOT EXISTS {os.environ['MYSQL_DATABASE']}")
     call_command("migrate", verbosity=0)
     connection.close()
-    schemathesis = [
-        str(Path(sys.executable).parent / "schemathesis"),
-        "--config-file",
-        "drills/schemathesis.toml",
-        "run",
-    ]
-    with Server() as server:
+    config = str(MAIN / "drills/schemathesis.toml")
+    schemathesis = [str(Path(sys.executable).parent / "schemathesis"), "--config-file", config, "run"]
+    # In a folder of its own, where it finds nothing of another run and leaves nothing.
+    with Server() as server, tempfile.TemporaryDirectory() as folder:
         result = subprocess.run(  # noqa: S603
-            [*schemathesis, f"http://127.0.0.1:{PORT}/schema", *sys.argv[1:]], cwd=MAIN
+            [*schemathesis, f"http://127.0.0.1:{PORT}/schema", *sys.argv[1:]], cwd=folder
         )
         failures = [line for line in server.lines() if "Traceback" in line or "Error" in line]
     print("\n".join(failures))  # noqa: T201

@@ -46,8 +46,8 @@ def map_path_parameters(context, path_parameters):
     if path_parameters and chosen % 2:
         if "username" in path_parameters:
             path_parameters["username"] = NAMES[chosen % 3]
-        if "pk" in path_parameters:
-            path_parameters["pk"] = (private, group)[chosen // 2 % 2].pk
+        if "id" in path_parameters:
+            path_parameters["id"] = (private, group)[chosen // 2 % 2].pk
         if "number" in path_parameters:
             path_parameters["number"] = 1
     return path_parameters

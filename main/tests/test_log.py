@@ -91,7 +91,9 @@ def test_a_line_can_be_json(alice, as_alice, caplog):
     assert json.loads(formatted(caplog, JSONFormatter())[-1])["message"] == "two\nlines"
 
 
-@pytest.mark.parametrize("error", [OperationalError(2003, "Can't connect"), InterfaceError(0, "")])
+@pytest.mark.parametrize(
+    "error", [OperationalError(2003, "Can't connect"), OperationalError("database is locked"), InterfaceError(0, "")]
+)
 def test_where_the_database_is_away_every_call_is_503_and_a_line(
     as_alice, anonymous, alice, monkeypatch, caplog, error
 ):
@@ -111,3 +113,19 @@ def test_where_the_database_is_away_every_call_is_503_and_a_line(
     assert [line for line in lines if "\n" in line] == []
     assert len(lines) == 4
     assert f"The database is away: {error}" in lines
+
+
+@pytest.mark.parametrize("error", [OperationalError(1054, "Unknown column 'x'"), OperationalError("no such column: x")])
+def test_a_mistake_of_ours_is_no_absence_of_the_database(as_alice, monkeypatch, caplog, error):
+    def fail(self):
+        raise error
+
+    as_alice.raise_request_exception = False
+    monkeypatch.setattr(User, "instance", property(fail))
+    assert as_alice.get("/users/profile").status_code == 500
+    assert any("Traceback" in line for line in formatted(caplog, logging.Formatter("%(message)s")))
+
+
+def test_nobody_fills_the_log_with_a_header(anonymous, caplog):
+    assert anonymous.get("/", HTTP_HOST="x" * 60_000).status_code == 400
+    assert all(len(line) < 400 for line in formatted(caplog, logging.Formatter("%(message)s")))

@@ -54,7 +54,19 @@ def test_a_long_body_is_received_and_not_kept():
     assert not request.is_whole
 
 
-@pytest.mark.parametrize("header", [b"Content-Length: %d" % (HIGHEST_DISCARD + 1), b"Transfer-Encoding: chunked"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"Content-Length: %d" % (HIGHEST_DISCARD + 1),
+        b"Content-Length: 0000000000010",
+        b"Content-Length: -1",
+        b"Content-Length: 1\r\nContent-Length: 2",
+        b"Content-Length : 1",
+        b"Transfer-Encoding: chunked",
+        b"Transfer-Encoding: chunked\r\nContent-Length: 1",
+        b"Content-Length: 1\r\nTransfer-Encoding: chunked",
+    ],
+)
 def test_what_is_refused_anyway_is_not_waited_for(header):
     request = Request()
     assert request.add(HEAD + header + b"\r\n\r\n")

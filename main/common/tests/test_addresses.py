@@ -20,11 +20,13 @@ from common.addresses import address_of
         ("10.0.0.1", "198.51.100.1, nonsense", "10.0.0.1"),
         ("10.0.0.1", "nonsense, 198.51.100.1", "198.51.100.1"),
         ("::ffff:10.0.0.1", "::ffff:198.51.100.1", "198.51.100.1"),
-        ("2001:db8:1:2:3::4", None, "2001:db8:1:2::/64"),
-        ("2001:db8:1:2:ffff::9", None, "2001:db8:1:2::/64"),
-        ("fd00::1", "2001:db8::1", "2001:db8::/64"),
-        ("", "198.51.100.1", ""),
-        ("/run/socket", None, ""),
+        ("2001:db8:1:2:3::4", None, "2001:db8:1::/56"),
+        ("2001:db8:1:99:ffff::9", None, "2001:db8:1::/56"),
+        ("fd00::1", "2001:db8::1", "2001:db8::/56"),
+        ("10.0.0.1", "198.51.100.1:52113", "198.51.100.1"),
+        ("10.0.0.1", "[2001:db8::1]:52113", "2001:db8::/56"),
+        ("", "198.51.100.1", "198.51.100.1"),  # a Unix socket
+        ("", "", ""),
     ],
 )
 def test_the_address_is_believed_as_far_as_the_proxies_are_ours(settings, remote, forwarded, address):
@@ -36,3 +38,8 @@ def test_the_address_is_believed_as_far_as_the_proxies_are_ours(settings, remote
 def test_no_proxy_is_ours_unless_the_settings_say_so():
     request = RequestFactory().get("/", headers={"X-Forwarded-For": "198.51.100.1"})
     assert address_of(request) == "127.0.0.1"
+
+
+def test_at_a_unix_socket_nobody_is_believed_without_the_settings():
+    request = RequestFactory().get("/", REMOTE_ADDR="", headers={"X-Forwarded-For": "198.51.100.1"})
+    assert address_of(request) == ""

@@ -50,7 +50,10 @@ def test_it_is_not_ready_within_two_seconds_without_the_database(anonymous, monk
 
     monkeypatch.setattr(connections, "create_connection", elsewhere)
     started = time.monotonic()
-    assert health.what_is_missing() == "The database does not answer."
+    assert health.what_is_missing() == "The database does not answer, or was never migrated."
     assert time.monotonic() - started < 2
     answer = anonymous.get("/readyz")
-    assert (answer.status_code, answer.json()) == (503, {"detail": "The database does not answer."})
+    assert (answer.status_code, answer.json()) == (
+        503,
+        {"detail": "The database does not answer, or was never migrated."},
+    )
