@@ -7,6 +7,8 @@ worker_class = "main.worker.BufferingWorker"
 threads = 4
 worker_connections = 500
 keepalive = 15
+# Longer than an answer may take.
+graceful_timeout = 45
 # A path may hold a search text, and a cursor a username, of many bytes a character; a header, whatever a client sends.
 limit_request_line = 8190
 limit_request_field_size = 65536

@@ -20,7 +20,7 @@ HIGHEST_HEAD = 256 * 1024
 HIGHEST_BODY = 1024 * 1024
 HIGHEST_DISCARD = 16 * 1024 * 1024
 
-CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,12})[ \t]*\r\n", re.IGNORECASE)
+CONTENT_LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*0*([0-9]{1,12})[ \t]*\r\n", re.IGNORECASE)
 LENGTHS = re.compile(rb"\r\n(content-length|transfer-encoding)[ \t]*:", re.IGNORECASE)
 EXPECTS_CONTINUE = re.compile(rb"\r\nexpect:[ \t]*100-continue", re.IGNORECASE)
 
@@ -58,7 +58,8 @@ class Request:
             length = HIGHEST_DISCARD + 1
         self.missing = length - body
         self.is_whole = length <= HIGHEST_BODY
-        self.expects_continue = self.missing > 0 and EXPECTS_CONTINUE.search(head) is not None
+        expects = EXPECTS_CONTINUE.search(head) is not None and b" HTTP/1.1\r\n" in head
+        self.expects_continue = expects and self.missing > 0
         return self.missing <= 0 or length > HIGHEST_DISCARD
 
 
@@ -91,7 +92,8 @@ class BufferingWorker(ThreadWorker):
 
     def receive(self, conn, data=b""):
         conn.request = Request()
-        self.wait_for(conn, self.pending_conns, TIME_TO_RECEIVE, self.on_pending_socket_readable)
+        seconds = TIME_TO_RECEIVE if self.alive else TIME_TO_CLOSE
+        self.wait_for(conn, self.pending_conns, seconds, self.on_pending_socket_readable)
         if data:
             self.take_in(conn, data)
 
@@ -113,12 +115,11 @@ class BufferingWorker(ThreadWorker):
         if request.add(data):
             self.poller.unregister(conn.sock)
             self.pending_conns.remove(conn)
-            if not request.is_whole:
-                # Whoever reads on is told at once that there is no more.
-                with suppress(OSError):
-                    conn.sock.shutdown(socket.SHUT_RD)
             if conn.parser is None:
                 conn.parser = get_parser(self.cfg, conn.sock, conn.client)
+            if not request.is_whole:
+                # Whoever reads on is told at once that there is no more.
+                conn.parser.unreader.chunk = lambda size_hint=None: b""
             conn.parser.unreader.unread(bytes(request.data))
             request.data = b""
             conn.data_ready = True
@@ -131,9 +132,16 @@ class BufferingWorker(ThreadWorker):
         self.working[conn] = time.monotonic() + TIME_TO_ANSWER
         super().enqueue_req(conn)
 
-    def _keepalive_after(self, conn, keepalive):
-        # Of a request that was not received in whole nobody knows where the next begins.
-        return conn.request.is_whole and super()._keepalive_after(conn, keepalive)
+    def handle(self, conn):
+        # Whoever waited too long for a thread has been cut off, and may have asked again.
+        return time.monotonic() < self.working[conn] and super().handle(conn)
+
+    def handle_request(self, req, conn):
+        req._expected_100_continue = False  # It was told to go on before it had sent all.
+        if not conn.request.is_whole:
+            # Nobody knows where the next request begins.
+            req.force_close()
+        return super().handle_request(req, conn)
 
     def finish_request(self, conn, fs):
         self.working.pop(conn, None)

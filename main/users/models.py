@@ -154,14 +154,15 @@ class ContactBookEntryQuerySet(models.QuerySet):
         with connection.cursor() as cursor:
             cursor.execute(
                 f"""
-                SELECT {columns}
+                SELECT username_key, {columns}
                 FROM users_contactbookentry JOIN users_user ON users_user.id = users_contactbookentry.user2_id
                 WHERE users_contactbookentry.user1_id = %s AND users_user.is_active
-                ORDER BY users_user.username_key
                 """,  # noqa: S608
                 [user.pk],
             )
-            return [dict(zip(INSTANCE_FIELDS, row, strict=True)) for row in cursor.fetchall()]
+            # Not sorted by the database, which would write the bios to a table on disk for it.
+            rows = sorted(cursor.fetchall())
+        return [dict(zip(INSTANCE_FIELDS, row[1:], strict=True)) for row in rows]
 
 
 class ContactBookEntry(Pair):
