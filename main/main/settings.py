@@ -287,5 +287,7 @@ LOGGING = {
         "django.db.backends": {"level": "INFO"},
         # The line of the request tells of a refusal; of a failure this tells the rest.
         "django.request": {"level": "ERROR"},
+        # It warns of each HEAD, whose body it takes away, as Django leaves it to the server to do.
+        "gunicorn.http.wsgi": {"level": "ERROR"},
     },
 }
