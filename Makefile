@@ -6,7 +6,7 @@ run: ## install what is missing, then serve at http://127.0.0.1:8000
 test: ## install what is missing, then the whole suite on MariaDB and on SQLite
 	@scripts/test
 
-bench: ## what every call costs, among up to a million people: a quarter of an hour
+bench: ## what every call costs, among up to a million people: some twenty minutes
 	@scripts/bench
 
 drill: ## break the running service and count what is lost; hunt it with generated calls

@@ -80,6 +80,7 @@ def call(
     closed=True,
     needs_database=True,
     page=False,
+    tag=None,
 ):
     """The documentation of a call.
 
@@ -87,6 +88,7 @@ def call(
     bad: why it may be 400, besides what is wrong with a body. refusals: why a rule refuses, by status. missing: what a
     404 may mean. paged: whether there are Link headers. limited: whether there is a 429. closed: whether it takes a
     token. needs_database: whether it is 503 without. page: whether there is one for browsers.
+    tag: what it stands under, if not under the first part of its path.
     """
     responses = {status: OpenApiResponse(answer, _MEANINGS[status]) for status, answer in answers.items()}
     if page:
@@ -118,6 +120,7 @@ def call(
         responses=responses,
         parameters=[*parameters, *_headers(responses, paged)],
         auth=None if closed else OPEN,
+        tags=[tag] if tag else None,
     )
 
 
@@ -201,14 +204,23 @@ def say_all(result, generator, request, public):
 
 document(
     views.IndexView,
-    get=call("see_index", "What this is", answers={200: Index}, closed=False, needs_database=False, page=True),
+    get=call(
+        "see_index", "What this is", answers={200: Index}, tag="service", closed=False, needs_database=False, page=True
+    ),
 )
 document(
     views.HealthView,
-    get=call("see_health", "Whether the process answers", answers={200: Status}, closed=False, needs_database=False),
+    get=call(
+        "see_health",
+        "Whether the process answers",
+        answers={200: Status},
+        tag="service",
+        closed=False,
+        needs_database=False,
+    ),
 )
 document(
     views.ReadyView,
-    get=call("see_readiness", "Whether it can do its work", answers={200: Status}, closed=False),
+    get=call("see_readiness", "Whether it can do its work", answers={200: Status}, tag="service", closed=False),
 )
 document(SchemaView, get=extend_schema(exclude=True))
