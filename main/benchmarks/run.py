@@ -32,7 +32,7 @@ django.setup()
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 
-from benchmarks.server import PORT, Server  # noqa: E402
+from benchmarks.server import PORT, Server, prepare_database  # noqa: E402
 from conversations.models import Conversation, Membership, Message  # noqa: E402
 from users.models import AuthToken, ContactBookEntry, User  # noqa: E402
 from users.search import SearchEntry  # noqa: E402
@@ -273,9 +273,7 @@ def main():
     options = parser.parse_args()
     sizes = [int(size) for size in options.sizes.split(",")]
 
-    with connection._nodb_cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE IF NOT EXISTS {os.environ['MYSQL_DATABASE']}")
-    call_command("migrate", verbosity=0)
+    prepare_database()
 
     report = {"when": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC", "machine": machine(), "search": {}}
     text = ["# What the calls cost", "", f"{report['when']}, {report['machine']}.", ""]

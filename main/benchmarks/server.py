@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -6,8 +7,19 @@ import time
 import urllib.request
 from pathlib import Path
 
+from django.core.management import call_command
+from django.db import connection
+
 MAIN = Path(__file__).resolve().parent.parent
 PORT = 8123
+
+
+def prepare_database():
+    """Make the database, where there is a server for it, and its tables."""
+    if connection.vendor == "mysql":
+        with connection._nodb_cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE IF NOT EXISTS {os.environ['MYSQL_DATABASE']}")
+    call_command("migrate", verbosity=0)
 
 
 class Server:

@@ -28,9 +28,9 @@ import django  # noqa: E402
 django.setup()
 
 from django.core.management import call_command  # noqa: E402
-from django.db import OperationalError, connection  # noqa: E402
+from django.db import connection  # noqa: E402
 
-from benchmarks.server import PORT, Server  # noqa: E402
+from benchmarks.server import PORT, Server, prepare_database  # noqa: E402
 from conversations import actions  # noqa: E402
 from conversations.models import Conversation, Message  # noqa: E402
 from users.models import AuthToken, User  # noqa: E402
@@ -76,12 +76,8 @@ class Writers:
     """Send messages without pause, each named; keeps what was answered, and when."""
 
     def __init__(self, conversation, tokens):
-        self.path, self.answered, self.others, self.times = (
-            f"/conversations/{conversation}/messages",
-            set(),
-            Counter(),
-            [],
-        )
+        self.path = f"/conversations/{conversation}/messages"
+        self.answered, self.others, self.times = set(), Counter(), []
         self.done = threading.Event()
         self.threads = [threading.Thread(target=self.write, args=(tokens[n % len(tokens)], n)) for n in range(WRITERS)]
         for thread in self.threads:
@@ -147,7 +143,7 @@ def kills(alice, bob):
     statuses = {other[:3] for other in writers.others if other[:3].isdigit()}
     require(statuses <= {"503"}, f"no failure but 503, not {statuses}")
 
-    connection.close()
+    connection.close()  # to the database that was killed
     rows = list(Message.objects.filter(conversation=private).values_list("number", "client_id").order_by("number"))
     stored = Counter(client_id for _, client_id in rows)
     lost = writers.answered - set(stored)
@@ -214,20 +210,12 @@ def termination(alice):
 
 
 def main():
-    if connection.vendor == "mysql":
-        with connection._nodb_cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE IF NOT EXISTS {os.environ['MYSQL_DATABASE']}")
-    call_command("migrate", verbosity=0)
+    prepare_database()
     alice, bob = (User.objects.create_user(name, f"{name}@example.org", PASSWORD) for name in ("alice", "bob"))
     say(f"== {connection.vendor}")
     guesses(alice)
     slow_clients(alice)
     kills(alice, bob)
-    # The connection may be one to the database that was killed.
-    try:
-        connection.ensure_connection()
-    except OperationalError:
-        connection.close()
     call_command("flush", interactive=False, verbosity=0)
     termination(User.objects.create_user("alice", "alice@example.org", PASSWORD))
 

@@ -1,9 +1,11 @@
 """When a request has arrived in whole, in whatever pieces it comes."""
 
 import pytest
+from django.conf import settings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.middleware import RequestLimitsMiddleware
 from main.worker import HIGHEST_BODY, HIGHEST_DISCARD, HIGHEST_HEAD, Request
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
@@ -87,3 +89,8 @@ def test_who_expects_to_be_told_to_go_on_is():
     request = Request()
     request.add(head.replace(b"HTTP/1.1", b"HTTP/1.0"))
     assert not request.expects_continue
+
+
+def test_the_worker_and_the_service_refuse_the_same_lengths():
+    assert settings.DATA_UPLOAD_MAX_MEMORY_SIZE == HIGHEST_BODY
+    assert RequestLimitsMiddleware.HIGHEST_DISCARD == HIGHEST_DISCARD
