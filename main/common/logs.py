@@ -13,6 +13,9 @@ class Completion(logging.Filter):
 
     def filter(self, record):
         record.request_id = request_id.get()
+        if record.name == "django.request" and record.args:
+            # Why, without the path; the line of the request has the route.
+            record.msg, record.args = record.args[0], ()
         status_code = getattr(record, "status_code", 500)
         if status_code == 503 and record.exc_info:
             record.msg, record.args = "The database is away: %s", (record.exc_info[1],)

@@ -126,6 +126,18 @@ def test_a_mistake_of_ours_is_no_absence_of_the_database(as_alice, monkeypatch, 
     assert any("Traceback" in line for line in formatted(caplog, logging.Formatter("%(message)s")))
 
 
+def test_a_failure_is_logged_with_its_traceback_and_without_the_path(as_alice, alice, monkeypatch, caplog):
+    def fail(*args):
+        raise RuntimeError("a mistake")
+
+    as_alice.raise_request_exception = False
+    monkeypatch.setattr(type(User.objects.all()), "instance_of", fail)
+    assert as_alice.get("/users/contacts/view-user/somebody-secret").status_code == 500
+    lines = formatted(caplog, logging.Formatter("%(message)s"))
+    assert any("RuntimeError: a mistake" in line for line in lines)
+    assert not [line for line in lines if "somebody-secret" in line]
+
+
 def test_nobody_fills_the_log_with_a_header(anonymous, caplog):
     assert anonymous.get("/", HTTP_HOST="x" * 60_000).status_code == 400
     assert all(len(line) < 400 for line in formatted(caplog, logging.Formatter("%(message)s")))
