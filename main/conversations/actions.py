@@ -4,14 +4,17 @@ from django.db import IntegrityError
 from django.utils import timezone
 from rest_framework.exceptions import NotFound, ValidationError
 
+from common import upkeep
 from common.errors import BadRequest, Conflict, Forbidden, found
 from common.keys import text_key
+from common.rates import Limit
 from common.transactions import retried_transaction
 from conversations.events import announce
 from conversations.models import Conversation, Membership, Message
-from users.actions import may_exchange_messages
+from users.actions import require_exchange
+from users.deletion import PIECE, remove_some
 
-HIGHEST_NUMBER_OF_MEMBERS = 256
+MAX_MEMBERS = 256
 NO_CONVERSATION = "There is no such conversation."
 
 
@@ -27,6 +30,8 @@ def open_private(user, other):
     """Return the pair's conversation, as the user sees it, and whether it is new."""
     if user == other:
         raise BadRequest("This cannot be done with yourself.")
+    if not Conversation.objects.filter(pair_key=Conversation.pair_key_of(user, other)).exists():
+        Limit("OPEN_RATE", user.pk).spend()
     try:
         created = _open_private(user, other)
     except IntegrityError:
@@ -40,7 +45,7 @@ def open_private(user, other):
 
 @retried_transaction
 def _open_private(user, other):
-    _require_no_blacklist(user, [other.pk])
+    require_exchange(user, [other.pk])
     pair_key = Conversation.pair_key_of(user, other)
     if Conversation.objects.filter(pair_key=pair_key).exists():
         return False
@@ -51,6 +56,7 @@ def _open_private(user, other):
 
 def create_group(user, name, member_ids):
     """Return a new group of the user, who owns it, and the members."""
+    Limit("OPEN_RATE", user.pk).spend()
     try:
         conversation = _create_group(user, name, member_ids)
     except IntegrityError:
@@ -60,7 +66,7 @@ def create_group(user, name, member_ids):
 
 @retried_transaction
 def _create_group(user, name, member_ids):
-    _require_no_blacklist(user, member_ids)
+    require_exchange(user, member_ids)
     conversation = Conversation.objects.create(kind=Conversation.Kind.GROUP, name=name, owner=user)
     _create_memberships(conversation, [user.pk, *member_ids])
     return conversation
@@ -108,12 +114,12 @@ def _add_member(user, conversation_id, other):
     conversation = _lock(user, conversation_id)
     _require_group(conversation)
     _require_owner(conversation, user)
-    members = set(conversation.memberships.values_list("user", flat=True))
+    members = set(conversation.memberships.remaining().values_list("user", flat=True))
     if other.pk in members:
         raise Conflict("This user is a member already.")
-    _require_no_blacklist(user, [other.pk])
-    if len(members) >= HIGHEST_NUMBER_OF_MEMBERS:
-        raise Conflict(f"A group has at most {HIGHEST_NUMBER_OF_MEMBERS} members.")
+    require_exchange(user, [other.pk])
+    if len(members) >= MAX_MEMBERS:
+        raise Conflict(f"A group has at most {MAX_MEMBERS} members.")
     Membership.objects.create(conversation=conversation, user=other, read_number=conversation.last_number)
     announce("member_added", conversation.pk, user_id=other.pk)
 
@@ -126,29 +132,63 @@ def remove_member(user, conversation_id, username):
     member = found(conversation.members.filter(username_key=text_key(username)).first(), "This user is not a member.")
     if member != user:
         _require_owner(conversation, user)
-    _remove(conversation, member)
+    _remove(conversation, member.pk)
 
 
 def leave_everything(user):
     """Take an account that is about to be deleted out of all its conversations; part of that transaction."""
-    for conversation in list(Conversation.objects.locked_for(user).order_by("pk")):
-        _remove(conversation, user)
+    for conversation in list(Conversation.objects.locked_for(user.pk).order_by("pk")):
+        _remove(conversation, user.pk)
 
 
-def _remove(conversation, user):
-    conversation.memberships.filter(user=user).delete()
-    heir = conversation.memberships.order_by("joined_at", "pk").first()
-    if heir is None:
+@retried_transaction
+def leave_one(user_id):
+    """Take a deleted account out of one of its conversations; return whether there was one."""
+    conversation_id = Membership.objects.filter(user=user_id).values_list("conversation", flat=True).first()
+    if conversation_id is None:
+        return False
+    for conversation in Conversation.objects.locked_for(user_id).filter(pk=conversation_id):
+        _remove(conversation, user_id)
+    return True
+
+
+def disown_some(user_id):
+    """Take the sender from some of the messages of a deleted account; return whether there were any."""
+    ids = list(Message.objects.filter(sender=user_id).values_list("pk", flat=True)[:PIECE])
+    if ids:
+        retried_transaction(Message.objects.filter(pk__in=ids).update)(sender=None)
+    return bool(ids)
+
+
+def pieces_of_ended(conversation_id):
+    """Remove the messages of a conversation that has ended, and at last itself; yield after each piece."""
+    while remove_some(Message.objects.filter(conversation=conversation_id)):
+        yield
+    retried_transaction(Conversation.objects.filter(pk=conversation_id, memberships=None).delete)()
+
+
+def pieces_of_all_ended():
+    for conversation_id in Conversation.objects.filter(ended_at__isnull=False).values_list("pk", flat=True):
+        yield from pieces_of_ended(conversation_id)
+        yield
+
+
+def _remove(conversation, user_id):
+    conversation.memberships.filter(user=user_id).delete()
+    # Of a pair the other keeps it to read. It is no pair's any more.
+    conversation.pair_key = None
+    heir_id = conversation.memberships.longest_standing()
+    if heir_id is None:
+        conversation.ended_at = conversation.ended_at or timezone.now()
+        conversation.owner = None
+        conversation.save(update_fields=["pair_key", "owner", "ended_at"])
         announce("conversation_ended", conversation.pk)
-        conversation.delete()
+        upkeep.work_after_commit(pieces_of_ended(conversation.pk))
         return
-    if conversation.is_private:
-        # The other keeps it to read. It is no pair's any more.
-        conversation.pair_key = None
-    elif conversation.owner_id == user.pk:
-        conversation.owner_id = heir.user_id
+    if conversation.owner_id == user_id:
+        conversation.owner_id = heir_id
     conversation.save(update_fields=["pair_key", "owner"])
-    announce("member_removed", conversation.pk, user_id=user.pk)
+    announce("member_removed", conversation.pk, user_id=user_id)
 
 
 # Messages
@@ -218,7 +258,7 @@ def _lock(user, conversation_id):
 
 
 def _lock_unchecked(user, conversation_id):
-    return found(Conversation.objects.locked_for(user).filter(pk=conversation_id).first(), NO_CONVERSATION)
+    return found(Conversation.objects.locked_for(user.pk).filter(pk=conversation_id).first(), NO_CONVERSATION)
 
 
 def _lock_own_message(user, conversation_id, number):
@@ -235,18 +275,12 @@ def _require_group(conversation):
 
 
 def _require_owner(conversation, user):
-    if conversation.owner_id != user.pk:
+    if conversation.current_owner_id != user.pk:
         raise Forbidden("Only the owner of the group may do this.")
 
 
 def _require_exchange(conversation, user):
     if conversation.is_private:
         counterpart_id = conversation.counterpart_of(user)
-        if counterpart_id is None:
+        if counterpart_id is None or not require_exchange(user, [counterpart_id]):
             raise Forbidden("The other member is gone.")
-        _require_no_blacklist(user, [counterpart_id])
-
-
-def _require_no_blacklist(user, other_ids):
-    if not may_exchange_messages(user, other_ids):
-        raise Forbidden("One of you has blacklisted the other.")

@@ -11,7 +11,7 @@ class MembershipInline(admin.TabularInline):
     can_delete = False
 
     def get_queryset(self, request):
-        return super().get_queryset(request).select_related("user", "conversation")
+        return super().get_queryset(request).remaining().select_related("user", "conversation")
 
     def has_add_permission(self, request, obj=None):
         return False
@@ -30,7 +30,8 @@ class ConversationAdmin(ReadOnlyAdmin):
     inlines = (MembershipInline,)
 
     def get_queryset(self, request):
-        return super().get_queryset(request).annotate(number_of_members=number_of(Membership, "conversation"))
+        conversations = super().get_queryset(request).filter(ended_at=None)
+        return conversations.annotate(number_of_members=number_of(Membership, "conversation"))
 
     @admin.display(description="members", ordering="number_of_members")
     def number_of_members(self, conversation):

@@ -101,6 +101,7 @@ document(
         bad="It is yourself.",
         refusals={403: PAIR},
         missing="There is no such user.",
+        limited=True,
     ),
 )
 document(
@@ -111,6 +112,7 @@ document(
         body=GroupSerializer,
         answers={201: ConversationInstance},
         refusals={403: PAIR},
+        limited=True,
     ),
 )
 document(
@@ -163,7 +165,7 @@ document(
         "Send a message; the same `client_id` again is answered as it is stored",
         body=MessageSerializer,
         answers={200: MessageInstance, 201: MessageInstance},
-        refusals={403: f"{PAIR} The other member is gone."},
+        refusals={403: f"{PAIR} The other member is gone, or deactivated."},
         missing=UNKNOWN,
         limited=True,
     ),

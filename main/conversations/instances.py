@@ -16,7 +16,7 @@ def message_instances(messages, user):
         {
             "conversation": row["conversation"],
             "number": row["number"],
-            "sender": row["sender_name"],
+            "sender": row["sender_name"] or None,  # empty where the account was deleted just now
             "text": row["text"],
             "created_at": row["created_at"],
             "edited_at": row["edited_at"],
@@ -45,7 +45,7 @@ def conversation_instances(conversations, user):
     """Of conversations with the user's `read_number`: two queries, whatever their number."""
     ids = [conversation.pk for conversation in conversations]
     members = defaultdict(dict)
-    memberships = Membership.objects.filter(conversation__in=ids).order_by("joined_at", "pk")
+    memberships = Membership.objects.filter(conversation__in=ids).remaining()
     for conversation_id, user_id, username in memberships.values_list("conversation", "user", "user__username"):
         members[conversation_id][user_id] = username
     last = Message.objects.filter(conversation__in=ids, number=F("conversation__last_number"))
@@ -55,7 +55,7 @@ def conversation_instances(conversations, user):
             "id": conversation.pk,
             "kind": conversation.kind,
             "name": None if conversation.is_private else conversation.name,
-            "owner": members[conversation.pk].get(conversation.owner_id),
+            "owner": owner_of(conversation, members[conversation.pk]),
             "members": list(members[conversation.pk].values()),
             "created_at": conversation.created_at,
             "last_message": last_messages.get(conversation.pk),
@@ -63,3 +63,10 @@ def conversation_instances(conversations, user):
         }
         for conversation in conversations
     ]
+
+
+def owner_of(conversation, members):
+    """The name of the owner, of the members' names by id; the longest-standing one inherits from one who is gone."""
+    if conversation.is_private:
+        return None
+    return members.get(conversation.owner_id) or next(iter(members.values()), None)

@@ -13,12 +13,12 @@ class ConversationQuerySet(models.QuerySet):
         """The user's conversations, each with the user's `read_number`."""
         return self.filter(memberships__user=user).annotate(read_number=F("memberships__read_number"))
 
-    def locked_for(self, user):
+    def locked_for(self, user_id):
         """The user's conversations, held until the end of the transaction; no other row is.
 
         Whether they are the user's may have been read before the lock was granted: it has to be asked again.
         """
-        own = Membership.objects.filter(conversation=OuterRef("pk"), user=user)
+        own = Membership.objects.filter(conversation=OuterRef("pk"), user=user_id)
         return self.select_for_update().filter(Exists(own))
 
     def page(self, limit, after=None):
@@ -50,6 +50,8 @@ class Conversation(models.Model):
     last_number = models.PositiveBigIntegerField(default=0, editable=False)
     last_activity = models.DateTimeField(default=timezone.now, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # When its last member left, while there still are messages to remove. It is nobody's to see.
+    ended_at = models.DateTimeField(null=True, editable=False, db_index=True)
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="conversations")
 
     objects = ConversationQuerySet.as_manager()
@@ -77,8 +79,24 @@ class Conversation(models.Model):
         return next(pk for pk in map(int, self.pair_key.split(":")) if pk != user.pk)
 
     @property
+    def current_owner_id(self):
+        """The id of the owner; of a group whose owner was deleted just now, of the one who is to inherit it."""
+        is_there = self.memberships.remaining().filter(user=self.owner_id).exists()
+        return self.owner_id if is_there or self.is_private else self.memberships.longest_standing()
+
+    @property
     def is_private(self):
         return self.kind == self.Kind.PRIVATE
+
+
+class MembershipQuerySet(models.QuerySet):
+    def remaining(self):
+        """Those of accounts that are not deleted, the longest-standing first."""
+        return self.filter(user__deleted_at=None).order_by("joined_at", "pk")
+
+    def longest_standing(self):
+        """The id of the user who has been a member for longest, None if there is nobody."""
+        return self.remaining().values_list("user", flat=True).first()
 
 
 class Membership(models.Model):
@@ -88,6 +106,8 @@ class Membership(models.Model):
     joined_at = models.DateTimeField(default=timezone.now, editable=False)
     # The last message that the member has read; those after it are unread.
     read_number = models.PositiveBigIntegerField(default=0, editable=False)
+
+    objects = MembershipQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["conversation", "user"], name="conversations_member_once")]

@@ -1,11 +1,16 @@
 from django.db.models.signals import pre_delete
 from django.dispatch import receiver
 
-from conversations.actions import leave_everything
+from common import upkeep
+from conversations.actions import disown_some, leave_everything, leave_one, pieces_of_all_ended
+from users import deletion
 from users.models import User
+
+deletion.steps += [leave_one, disown_some]
+upkeep.tasks.append(pieces_of_all_ended)
 
 
 @receiver(pre_delete, sender=User)
 def leave_before_deletion(instance, **kwargs):
-    """However an account is deleted: by its owner, or by a superuser in the admin."""
+    """Where an account is deleted by other ways than users.deletion: in a shell, for example."""
     leave_everything(instance)

@@ -88,6 +88,15 @@ def existing_file(name):
     return path
 
 
+def address(name, default):
+    """Where to listen: host:port, [IPv6 address]:port, or unix:/path."""
+    value = text(name, default)
+    match = re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[^\s/\[\]:]+):([0-9]{1,5})|unix:/\S+", value)
+    if not match or not 0 < int(match[1] or 1) < 65536:
+        raise ImproperlyConfigured(f"{name} must be such as 127.0.0.1:8000 or unix:/run/chat.sock, not {value!r}.")
+    return value
+
+
 def mysql():
     options = {
         "charset": "utf8mb4",
@@ -131,13 +140,20 @@ ALLOWED_HOSTS = words("ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{socket.getho
 
 TOKEN_TTL_DAYS = whole_number("TOKEN_TTL_DAYS", "30", 1, 36500)
 
-# Guards, (number, seconds) or None: wrong passwords and registrations for each address, searches and messages for each
-# user.
+# Guards, (number, seconds) or None: wrong passwords and registrations for each address; searches, messages and new
+# conversations for each user.
 LOGIN_RATE = rate("LOGIN_RATE", "20/min")
 REGISTER_RATE = rate("REGISTER_RATE", "60/min")
 SEARCH_RATE = rate("SEARCH_RATE", "600/min")
 SEND_RATE = rate("SEND_RATE", "1200/min")
+OPEN_RATE = rate("OPEN_RATE", "60/min")
 TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
+
+# The server: where it listens, its processes, and the threads of each.
+PORT = whole_number("PORT", "0", 0, 65535)
+BIND = address("BIND", f"0.0.0.0:{PORT}" if PORT else "127.0.0.1:8000")
+WEB_CONCURRENCY = whole_number("WEB_CONCURRENCY", "2", 1, 1000)
+THREADS = whole_number("THREADS", "4", 1, 1000)
 
 DATABASES = {"default": mysql() if text("MYSQL_USER", "") else sqlite()}
 # A connection a request costs half the throughput; the health check notices one that the server has closed.
@@ -287,7 +303,7 @@ LOGGING = {
         "django.db.backends": {"level": "INFO"},
         # The line of the request tells of a refusal; of a failure this tells the rest.
         "django.request": {"level": "ERROR"},
-        # It warns of each HEAD, whose body it takes away, as Django leaves it to the server to do.
-        "gunicorn.http.wsgi": {"level": "ERROR"},
+        # It warns of each request that is not HTTP, which any stranger may send.
+        "uvicorn": {"level": "ERROR"},
     },
 }

@@ -1,9 +1,12 @@
 """Requests at the same moment, each with a connection of its own."""
 
+import time
+
 import pytest
 
 from conftest import PASSWORD, Client
 from tests.concurrency import at_once, copies, statuses
+from users import actions
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -32,6 +35,23 @@ def test_six_additions_of_one_entry_make_one(as_alice, bob, call, model):
     gone = 204 if call == "contact-book" else 200
     assert statuses(answers) == [gone, 404, 404, 404, 404, 404]
     assert not model.objects.exists()
+
+
+@pytest.mark.parametrize(("call", "model"), [("contact-book", ContactBookEntry), ("blacklist-user", BlacklistEntry)])
+def test_of_two_additions_with_room_for_one_more_one_is_made(as_alice, alice, make_user, monkeypatch, call, model):
+    names = [make_user(f"user{number}").username for number in range(4)]
+    for name in names[:2]:
+        as_alice.post(f"/users/contacts/{call}/{name}")
+    monkeypatch.setattr(actions, "MAX_ENTRIES", 3)
+    create = model.objects.create
+    # The moment between the count and the new entry, made longer.
+    monkeypatch.setattr(model.objects, "create", lambda **fields: time.sleep(0.2) or create(**fields))
+    additions = [
+        lambda c=client, n=name: c.post(f"/users/contacts/{call}/{n}")
+        for client, name in zip(copies(as_alice, 2), names[2:], strict=True)
+    ]
+    assert statuses(at_once(*additions)) == [201, 409]
+    assert model.objects.filter(user1=alice).count() == 3
 
 
 @pytest.mark.parametrize("call", ["contact-book", "blacklist-user"])

@@ -16,10 +16,10 @@ ROOT = Path(settings.BASE_DIR)
 MAY_IMPORT = {"common": set(), "users": {"common"}, "conversations": {"common", "users"}}
 # Each module may import those before it.
 LAYERS = {
-    "common": "keys validators errors addresses logs transactions models rates middleware negotiation parsers "
+    "common": "keys validators errors addresses logs transactions models rates upkeep middleware negotiation parsers "
     "serializers pagination checks health views documentation",
-    "users": "validators hashers instances search models actions receivers authentication middleware serializers "
-    "views documentation urls admin",
+    "users": "validators hashers instances search models deletion actions receivers authentication middleware "
+    "serializers views documentation urls admin",
     "conversations": "events models instances actions receivers serializers views documentation urls admin",
 }
 
@@ -63,7 +63,7 @@ def test_no_migration_is_missing(db):
 
 def test_the_template_names_every_setting_once_with_a_comment():
     read = re.findall(
-        r'\b(?:text|switch|whole_number|words|origins|existing_file|one_of|rate|networks)\("([A-Z_]+)"',
+        r'\b(?:text|switch|whole_number|words|origins|existing_file|one_of|rate|networks|address)\("([A-Z_]+)"',
         (ROOT / "main/settings.py").read_text(),
     )
     lines = (ROOT / "dot_env_template").read_text().splitlines()

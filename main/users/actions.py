@@ -5,16 +5,21 @@ from django.db import IntegrityError
 from django.utils import timezone
 from rest_framework.exceptions import NotAuthenticated, NotFound, ValidationError
 
-from common.errors import BadRequest, Conflict, found
+from common import upkeep
+from common.errors import BadRequest, Conflict, Forbidden, found
 from common.keys import text_key
 from common.rates import Limit, refunded_on_success
 from common.transactions import retried_transaction
+from users import deletion
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
 
 
 class AccountGone(NotAuthenticated):
     """The account was deleted since the request began."""
 
+
+# Entries of one user in the contact book, and in the blacklist.
+MAX_ENTRIES = 5000
 
 NO_USER = "There is no such user."
 
@@ -103,9 +108,10 @@ def change_profile(user, changes):
 
 @retried_transaction
 def delete_account(user):
-    """Delete the account with all that hangs on it."""
-    # Without the lock, an entry made by somebody else while the rows are collected would stand in the way.
-    _lock(user).delete()
+    """Delete the account: it is gone at once, and all that hangs on it soon (see users.deletion)."""
+    user = _lock(user)
+    deletion.vanish(user)
+    upkeep.work_after_commit(deletion.pieces_of(user.pk))
 
 
 @retried_transaction
@@ -126,18 +132,20 @@ def reactivate(user):
 
 
 def add_contact(owner, other):
-    _add(ContactBookEntry, owner, other, "This user is in your contact book already.")
+    already, full = "This user is in your contact book already.", f"Your contact book has {MAX_ENTRIES} users."
+    _add(ContactBookEntry, owner, other, already, full)
 
 
 def blacklist(owner, other):
-    _add(BlacklistEntry, owner, other, "You have blacklisted this user already.")
+    already, full = "You have blacklisted this user already.", f"You have blacklisted {MAX_ENTRIES} users."
+    _add(BlacklistEntry, owner, other, already, full)
 
 
-def _add(model, user1, user2, already):
+def _add(model, user1, user2, already, full):
     if user1 == user2:
         raise BadRequest("This cannot be done with yourself.")
     try:
-        _add_pair(model, user1, user2)
+        _add_pair(model, user1, user2, full)
     except IntegrityError:
         if model.objects.filter(user1=user1, user2=user2).exists():
             raise Conflict(already) from None
@@ -146,9 +154,14 @@ def _add(model, user1, user2, already):
 
 
 @retried_transaction
-def _add_pair(model, user1, user2):
-    # In the order in which all lock accounts. A blacklisting so waits for what may_exchange_messages has allowed.
-    list(User.objects.select_for_update().filter(pk__in=[user1.pk, user2.pk]).order_by("pk").values("pk"))
+def _add_pair(model, user1, user2, full):
+    # In the order in which all lock accounts. A blacklisting so waits for what require_exchange has allowed.
+    pair = User.objects.select_for_update().filter(pk__in=[user1.pk, user2.pk], deleted_at=None).order_by("pk")
+    if len(pair.values("pk")) < 2:
+        raise NotFound(NO_USER)
+    entries = model.objects.filter(user1=user1)
+    if entries.count() >= MAX_ENTRIES and not entries.filter(user2=user2).exists():
+        raise Conflict(full)
     model.objects.create(user1=user1, user2=user2)
 
 
@@ -167,17 +180,21 @@ def _remove(model, user1, user2, missing):
         raise NotFound(missing)
 
 
-def may_exchange_messages(user, other_ids):
-    """Whether no blacklist entry, in either direction, stands between the user and any of the others.
+def require_exchange(user, other_ids):
+    """Refuse where a blacklist entry, in either direction, stands between the user and any of the others.
 
-    Within a transaction a yes holds until its end: whoever blacklists waits for that.
+    Returns how many of the others are active. Within a transaction a yes holds until its end: whoever blacklists waits
+    for that.
     """
-    return not BlacklistEntry.objects.any_between(user, other_ids)
+    is_blacklisted, active = BlacklistEntry.objects.any_between(user, other_ids)
+    if is_blacklisted:
+        raise Forbidden("One of you has blacklisted the other.")
+    return active
 
 
 def _lock(user):
     """The account as it is now, held until the end of the transaction."""
-    locked = User.objects.select_for_update().filter(pk=user.pk).first()
+    locked = User.objects.locked(user).first()
     if locked is None:
         raise AccountGone
     return locked

@@ -2,6 +2,7 @@ from contextlib import suppress
 
 from django.contrib import admin, messages
 from django.contrib.admin.forms import AdminAuthenticationForm
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.exceptions import ValidationError
@@ -69,6 +70,13 @@ class SafeLookups:
     def get_search_results(self, request, queryset, search_term):
         return super().get_search_results(request, queryset, text_key(search_term[:100]))
 
+    def changelist_view(self, request, extra_context=None):
+        try:
+            return super().changelist_view(request, extra_context)
+        except OverflowError:
+            # A time of the filter lies beyond the calendar when turned into UTC. Django answers other odd values so.
+            return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
+
 
 @admin.register(User)
 class UserAdmin(SafeLookups, DjangoUserAdmin):
@@ -114,6 +122,7 @@ class UserAdmin(SafeLookups, DjangoUserAdmin):
         return (
             super()
             .get_queryset(request)
+            .filter(deleted_at=None)
             .annotate(
                 contacts=number_of(ContactBookEntry, "user1"),
                 blacklisted=number_of(BlacklistEntry, "user1"),
@@ -148,9 +157,9 @@ class UserAdmin(SafeLookups, DjangoUserAdmin):
         return request.user.is_superuser
 
     def get_deleted_objects(self, objs, request):
-        # What hangs on an account goes with it, although it cannot be deleted alone.
-        to_delete, counts, _, protected = super().get_deleted_objects(objs, request)
-        return to_delete, counts, set(), protected
+        # All that hangs on an account goes with it. Django's own would read all of it to list it.
+        accounts = [str(user) for user in objs]
+        return accounts, {self.opts.verbose_name_plural: len(accounts)}, set(), []
 
     def delete_model(self, request, obj):
         with suppress(AccountGone):

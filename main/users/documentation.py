@@ -137,7 +137,7 @@ document(
         parameters=[USERNAME],
         answers={201: BlacklistStatus},
         bad="It is yourself.",
-        refusals={409: "You have blacklisted this user already."},
+        refusals={409: "You have blacklisted this user already, or 5 000 of them."},
         missing=UNKNOWN,
     ),
     delete=call(
@@ -160,7 +160,7 @@ document(
         parameters=[USERNAME],
         answers={201: UserInstance},
         bad="It is yourself.",
-        refusals={409: "This user is in your contact book already."},
+        refusals={409: "This user is in your contact book already, or 5 000 are."},
         missing=UNKNOWN,
     ),
     delete=call(

@@ -22,6 +22,10 @@ class UserQuerySet(models.QuerySet):
     def active(self):
         return self.filter(is_active=True)
 
+    def locked(self, user):
+        """The account as it is now, held until the end of the transaction; nothing where it was deleted."""
+        return self.select_for_update().filter(pk=user.pk, deleted_at=None)
+
     def named(self, username):
         """The user of that name, whatever its case."""
         return self.filter(username_key=text_key(username))
@@ -64,6 +68,9 @@ class User(AbstractUser):
     last_name = models.CharField(max_length=150, blank=True, validators=[refuse_control_characters, refuse_long_keys])
     bio = models.TextField(max_length=500, blank=True, validators=[refuse_control_characters_within_lines])
     phone_number = models.CharField(max_length=32, blank=True, validators=[refuse_control_characters])
+
+    # When it was deleted, while something still hangs on it (see users.deletion). No call knows of it any more.
+    deleted_at = models.DateTimeField(null=True, editable=False, db_index=True)
 
     username_key = KeyField("username")
     email_key = KeyField("email")
@@ -117,8 +124,10 @@ class User(AbstractUser):
 
     def entries_held(self):
         """What the account is found by until now, held until the end of the transaction."""
-        now = User.objects.select_for_update().only("search_text", "is_active").filter(pk=self.pk).first()
-        return now.entries if now else set()
+        now = User.objects.locked(self).only("search_text", "is_active").first()
+        if now is None:
+            raise ValidationError({"username": ["This account was deleted just now."]})
+        return now.entries
 
     def _taken(self):
         others = User.objects.exclude(pk=self.pk)
@@ -197,7 +206,8 @@ class BlacklistEntryQuerySet(models.QuerySet):
         return row and tuple(map(bool, row))
 
     def any_between(self, user, other_ids):
-        """Whether there is an entry between the user and any of the others, in either direction.
+        """Whether there is an entry between the user and any of the others, in either direction, and how many of these
+        are active accounts.
 
         Within a transaction the user is locked before it is looked for, for as long as the transaction lasts, so that
         none comes in meanwhile: whoever adds one locks both. The lock is a shared one, which Django does not have; an
@@ -207,7 +217,8 @@ class BlacklistEntryQuerySet(models.QuerySet):
         with connection.cursor() as cursor:
             cursor.execute(
                 f"""
-                SELECT COUNT(by_user.id) + COUNT(by_other.id)
+                SELECT COUNT(by_user.id) + COUNT(by_other.id),
+                    (SELECT COUNT(*) FROM users_user other WHERE other.id IN ({others}) AND other.is_active)
                 FROM users_user
                 LEFT JOIN users_blacklistentry by_user
                     ON by_user.user1_id = users_user.id AND by_user.user2_id IN ({others})
@@ -216,10 +227,10 @@ class BlacklistEntryQuerySet(models.QuerySet):
                 WHERE users_user.id = %s
                 {"LOCK IN SHARE MODE" if connection.vendor == "mysql" else ""}
                 """,  # noqa: S608
-                [*other_ids, *other_ids, user.pk],
+                [*other_ids, *other_ids, *other_ids, user.pk],
             )
-            [number] = cursor.fetchone()
-        return number > 0
+            number, active = cursor.fetchone()
+        return number > 0, active
 
 
 class BlacklistEntry(Pair):

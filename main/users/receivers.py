@@ -7,5 +7,7 @@ from users.search import SearchEntry
 
 @receiver(pre_delete, sender=User)
 def remove_entries(instance, **kwargs):
-    """The index has no foreign key that could do it."""
-    SearchEntry.objects.replace(instance, instance.entries_held(), set())
+    """The index has no foreign key that could do it, where an account is deleted by other ways than users.deletion."""
+    now = User.objects.select_for_update().filter(pk=instance.pk).first()
+    if now:
+        SearchEntry.objects.replace(now, now.entries, set())

@@ -4,6 +4,7 @@ import pytest
 
 from conversations.models import Conversation, Membership, Message
 from conversations.tests.conftest import NO_CONVERSATION, REFUSED_PAIR
+from tests.paging import pages
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z")
 
@@ -245,12 +246,10 @@ def test_following_the_links_shows_every_conversation_once(as_alice, talk, limit
     ids = [talk.group(as_alice, name=f"Group {number}") for number in range(7)]
     # Even where the moment is the same.
     Conversation.objects.update(last_activity="2026-01-01T00:00:00Z")
-    seen, url = [], f"/conversations?limit={limit}"
-    while url:
-        answer = as_alice.get(url)
-        assert len(answer.json()) <= limit
-        seen += [conversation["id"] for conversation in answer.json()]
-        url = answer.get("Link") and re.fullmatch('<(.+)>; rel="next"', answer["Link"])[1]
+    seen = []
+    for page in pages(as_alice, f"/conversations?limit={limit}"):
+        assert len(page) <= limit
+        seen += [conversation["id"] for conversation in page]
     assert seen == ids[::-1]
 
 
@@ -270,12 +269,8 @@ def test_a_cursor_of_another_list_is_refused(as_alice, bob, charlie):
 def test_a_link_goes_on_whatever_else_its_url_holds(as_alice, talk):
     for _ in range(3):
         talk.group(as_alice)
-    url, seen = "/conversations?z=1&limit=1&a=2&z=3", []
-    while url:
-        answer = as_alice.get(url)
-        seen += answer.json()
-        url = "Link" in answer and re.match("<(.*)>", answer["Link"])[1]
-    assert len({conversation["id"] for conversation in seen}) == len(seen) == 3
+    seen = [conversation["id"] for [conversation] in pages(as_alice, "/conversations?z=1&limit=1&a=2&z=3")]
+    assert len(set(seen)) == len(seen) == 3
 
 
 def test_the_list_takes_four_queries_whatever_it_holds(as_alice, as_bob, charlie, make_user, talk, queries):

@@ -106,10 +106,11 @@ def test_the_longest_standing_member_owns_what_the_owner_leaves(as_alice, as_bob
     assert members(as_charlie, group) == ("charlie", ["charlie"])
 
 
-def test_the_last_one_out_ends_it(as_alice, as_bob, group, private, talk):
+def test_the_last_one_out_ends_it(as_alice, as_bob, group, private, talk, upkeep):
     talk.send(as_alice, group, "Hello")
     as_alice.delete(f"/conversations/{group}/members/alice")
     as_bob.delete(f"/conversations/{group}/members/bob")
+    upkeep()
     assert list(Conversation.objects.values_list("pk", flat=True)) == [private]
     assert not Message.objects.exists()
 
@@ -165,16 +166,21 @@ def test_a_new_account_of_the_same_name_inherits_nothing(as_alice, as_bob, priva
     assert as_bob.get(f"/conversations/{private}/messages").json()[0]["sender"] is None
 
 
-def test_what_nobody_is_left_in_ends(as_alice, as_bob, private, group, talk):
+def test_what_nobody_is_left_in_ends(as_alice, as_bob, private, group, talk, upkeep):
     talk.send(as_alice, private, "One")
     as_alice.delete("/users/profile")
     as_bob.delete("/users/profile")
+    upkeep()
     assert not Conversation.objects.exists()
     assert not Message.objects.exists()
 
 
-def test_an_account_deleted_in_the_admin_leaves_alike(as_alice, as_bob, bob, alice, group, private, admin_client):
+def test_an_account_deleted_in_the_admin_leaves_alike(
+    as_alice, as_bob, bob, alice, group, private, admin_client, upkeep
+):
     form = {"action": "delete_selected", "_selected_action": [alice.pk], "post": "yes"}
     admin_client.post("/admin/users/user/", form)
+    assert members(as_bob, group) == ("bob", ["bob"])
+    upkeep()
     assert members(as_bob, group) == ("bob", ["bob"])
     assert Conversation.objects.get(pk=private).pair_key is None

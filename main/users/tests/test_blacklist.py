@@ -1,5 +1,6 @@
 import pytest
 
+from users import actions
 from users.models import BlacklistEntry
 
 BLACKLIST = "/users/contacts/blacklist-user/"
@@ -43,6 +44,39 @@ def test_blacklisting_twice_is_refused(as_alice, bob):
     answer = as_alice.post(BLACKLIST + "bob")
     assert (answer.status_code, answer.json()) == (409, {"message": "You have blacklisted this user already."})
     assert BlacklistEntry.objects.count() == 1
+
+
+@pytest.fixture
+def full_blacklist(as_alice, bob, charlie, make_user, monkeypatch):
+    """Alice's blacklist, with bob and charlie in it, to which dora cannot be added."""
+    monkeypatch.setattr(actions, "MAX_ENTRIES", 2)
+    make_user("dora")
+    for username in ("bob", "charlie"):
+        assert as_alice.post(BLACKLIST + username).status_code == 201
+
+
+def names_blacklisted_by(user):
+    return sorted(BlacklistEntry.objects.filter(user1=user).values_list("user2__username", flat=True))
+
+
+def test_a_full_blacklist_takes_nobody_more(alice, as_alice, as_bob, full_blacklist):
+    answer = as_alice.post(BLACKLIST + "dora")
+    assert (answer.status_code, answer.json()) == (409, {"message": "You have blacklisted 2 users."})
+    assert names_blacklisted_by(alice) == ["bob", "charlie"]
+    assert as_alice.get(BLACKLIST + "dora").json() == NONE
+    assert as_bob.post(BLACKLIST + "dora").json() == BY_YOU
+
+
+def test_who_is_in_a_full_blacklist_is_in_it_already(alice, as_alice, full_blacklist):
+    answer = as_alice.post(BLACKLIST + "bob")
+    assert (answer.status_code, answer.json()) == (409, {"message": "You have blacklisted this user already."})
+    assert names_blacklisted_by(alice) == ["bob", "charlie"]
+
+
+def test_to_take_one_back_makes_room_in_a_full_blacklist(alice, as_alice, full_blacklist):
+    as_alice.delete(BLACKLIST + "bob")
+    assert as_alice.post(BLACKLIST + "dora").status_code == 201
+    assert names_blacklisted_by(alice) == ["charlie", "dora"]
 
 
 def test_nobody_blacklists_themselves(as_alice):

@@ -1,5 +1,6 @@
 import pytest
 
+from users import actions
 from users.models import ContactBookEntry
 
 BOOK = "/users/contacts/contact-book/"
@@ -35,6 +36,38 @@ def test_adding_twice_is_refused(as_alice, bob):
     answer = as_alice.post(BOOK + "bob")
     assert (answer.status_code, answer.json()) == (409, {"message": "This user is in your contact book already."})
     assert ContactBookEntry.objects.count() == 1
+
+
+@pytest.fixture
+def full_book(as_alice, bob, charlie, make_user, monkeypatch):
+    """Alice's book, with bob and charlie in it, to which dora cannot be added."""
+    monkeypatch.setattr(actions, "MAX_ENTRIES", 2)
+    make_user("dora")
+    for username in ("bob", "charlie"):
+        assert as_alice.post(BOOK + username).status_code == 201
+
+
+def names_in_the_book_of(client):
+    return [contact["username"] for contact in client.get(BOOK).json()]
+
+
+def test_a_full_book_takes_nobody_more(as_alice, as_bob, full_book):
+    answer = as_alice.post(BOOK + "dora")
+    assert (answer.status_code, answer.json()) == (409, {"message": "Your contact book has 2 users."})
+    assert names_in_the_book_of(as_alice) == ["bob", "charlie"]
+    assert as_bob.post(BOOK + "dora").status_code == 201
+
+
+def test_who_is_in_a_full_book_is_in_it_already(as_alice, full_book):
+    answer = as_alice.post(BOOK + "bob")
+    assert (answer.status_code, answer.json()) == (409, {"message": "This user is in your contact book already."})
+    assert names_in_the_book_of(as_alice) == ["bob", "charlie"]
+
+
+def test_a_removal_makes_room_in_a_full_book(as_alice, full_book):
+    as_alice.delete(BOOK + "bob")
+    assert as_alice.post(BOOK + "dora").status_code == 201
+    assert names_in_the_book_of(as_alice) == ["charlie", "dora"]
 
 
 def test_nobody_adds_themselves(as_alice):

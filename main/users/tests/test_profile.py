@@ -93,14 +93,15 @@ def test_a_new_name_frees_the_old_one(as_alice, as_bob):
     assert as_bob.put(PROFILE, {"username": "Alice", "email": "alice@example.org"}).status_code == 200
 
 
-def test_deleting_the_account_takes_all_with_it(alice, as_alice, bob, as_bob, charlie):
+def test_deleting_the_account_takes_all_with_it(alice, as_alice, bob, as_bob, charlie, upkeep):
     for model in (ContactBookEntry, BlacklistEntry):
         for user1, user2 in ((alice, bob), (bob, alice), (bob, charlie)):
             model.objects.create(user1=user1, user2=user2)
     answer = as_alice.delete(PROFILE)
     assert (answer.status_code, answer.content) == (204, b"")
     assert as_alice.get(PROFILE).status_code == 401
-    assert not User.objects.filter(username="alice").exists()
+    upkeep()
+    assert not User.objects.filter(pk=alice.pk).exists()
     assert AuthToken.objects.get().user == bob
     for model in (ContactBookEntry, BlacklistEntry):
         assert list(model.objects.values_list("user1", "user2")) == [(bob.pk, charlie.pk)]
