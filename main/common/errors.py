@@ -6,11 +6,13 @@ from django.core.exceptions import SuspiciousOperation, ValidationError
 from django.db import InterfaceError, OperationalError
 from django.http import JsonResponse
 from rest_framework import exceptions, status
+from rest_framework.serializers import as_serializer_error
 from rest_framework.views import exception_handler as framework_handler
 
 # Of MySQL and MariaDB, besides all from 2000 to 2099, which are of the connection: too many connections, shutting down,
-# lock wait, deadlock, read-only, interrupted, no disk, killed, out of time.
-MYSQL_AWAY = {1040, 1053, 1203, 1205, 1213, 1290, 1317, 1021, 1836, 1927, 1969, 3024}
+# lock wait, deadlock, read-only, interrupted, no disk, killed, out of time; and of a node of a Galera cluster that is
+# not ready, or goes: 1047, 1180.
+MYSQL_AWAY = {1040, 1047, 1053, 1180, 1203, 1205, 1213, 1290, 1317, 1021, 1836, 1927, 1969, 3024}
 SQLITE_AWAY = (
     "database is locked",
     "unable to open",
@@ -47,8 +49,8 @@ def exception_handler(error, context):
     if isinstance(error, RuleRefusal):
         error.detail = {"message": error.detail}
     elif isinstance(error, ValidationError):
-        # From a model, whose errors are by field.
-        error = exceptions.ValidationError(error.message_dict)
+        # From a model or a validator, with a list of why by field, or without fields.
+        error = exceptions.ValidationError(as_serializer_error(error))
     elif isinstance(error, SuspiciousOperation):
         # Django's limits on forms; left to Django, each would be a traceback in the log.
         error = exceptions.ParseError("The request has more fields or files than any call takes.")

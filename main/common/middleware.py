@@ -98,9 +98,6 @@ class RequestLimitsMiddleware:
     comes in chunks for an empty one.
     """
 
-    # A refused body of up to this size is read all the same: many clients read no answer before they have sent it all.
-    HIGHEST_DISCARD = 16 * 1024 * 1024
-
     def __init__(self, get_response):
         self.get_response = get_response
 
@@ -109,9 +106,6 @@ class RequestLimitsMiddleware:
             return detail("The body must come with a Content-Length.", 411)
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdecimal() or int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            if length.isdecimal() and int(length) <= self.HIGHEST_DISCARD:
-                while request.read(64 * 1024):
-                    pass
             return detail(f"The body may have at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.", 413)
         if request.content_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
             return detail("The body must be in UTF-8.", 415)

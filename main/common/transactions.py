@@ -1,31 +1,35 @@
 import random
 import time
+from collections import Counter
 from functools import wraps
 
 from django.db import OperationalError, connection, transaction
 
-ATTEMPTS = 5
 DEADLOCK, LOCK_WAIT_TIMEOUT = 1213, 1205  # of MySQL and MariaDB
+ATTEMPTS = {DEADLOCK: 5, LOCK_WAIT_TIMEOUT: 2}
 
 
 def retried_transaction(action):
-    """Run the function in one transaction, again if the database gave it up for another's sake.
+    """Run the function in one transaction, and again if the database rolled it back because of another transaction.
 
-    Only the outermost transaction can be run again: inside of another, the function is a part of that one.
+    A deadlock is over at once and is tried up to five times. A lock wait that timed out has held a thread for five
+    seconds, and is tried once more. Only the outermost transaction can be run again: inside another one the function is
+    a part of that.
     """
 
     @wraps(action)
     def attempt(*args, **kwargs):
-        attempts = 1 if connection.in_atomic_block else ATTEMPTS
+        attempts = Counter()
         while True:
-            attempts -= 1
             try:
                 with transaction.atomic():
                     return action(*args, **kwargs)
             except OperationalError as error:
-                if not attempts or error.args[0] not in (DEADLOCK, LOCK_WAIT_TIMEOUT):
+                code = error.args[0]
+                attempts[code] += 1
+                if connection.in_atomic_block or attempts[code] >= ATTEMPTS.get(code, 1):
                     raise
                 # Those who met once would meet again if they waited alike.
-                time.sleep(random.uniform(0, 0.02 * (ATTEMPTS - attempts)))  # noqa: S311
+                time.sleep(random.uniform(0, 0.02 * attempts[code]))  # noqa: S311
 
     return attempt

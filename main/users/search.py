@@ -23,6 +23,8 @@ SUFFIX_LENGTH = 64
 # before it ends short of its limit.
 MOST_READ = 10_000
 MOST_FETCHED = 2_000
+# How many it fetches at a time, if the first few were not enough.
+ROWS_OF_A_QUERY = 500
 
 
 class SearchEntryQuerySet(models.QuerySet):
@@ -91,9 +93,9 @@ class SearchEntryQuerySet(models.QuerySet):
         entries = entries.filter(user__is_active=True).exclude(user=searcher)
 
         columns = ("user__search_text", *(f"user__{field}" for field in INSTANCE_FIELDS))
-        users, fetched = [], 0
+        users, fetched, number = [], 0, 4 * limit
         while fetched < MOST_FETCHED:
-            rows = list(entries.after(place).places(*columns)[: 4 * limit])
+            rows = list(entries.after(place).places(*columns)[:number])
             for rank, suffix, user_id, search_text, *instance in rows:
                 if not _is_repeated(rank, suffix, search_text, words, word):
                     if len(users) == limit:
@@ -101,8 +103,9 @@ class SearchEntryQuerySet(models.QuerySet):
                     users.append(dict(zip(INSTANCE_FIELDS, instance, strict=True)))
                 place = (rank, suffix, user_id)
             fetched += len(rows)
-            if len(rows) < 4 * limit:
+            if len(rows) < number:
                 return users, (chosen, last) if last else None
+            number = ROWS_OF_A_QUERY
         return users, (chosen, place)
 
     def places(self, *more):

@@ -4,6 +4,7 @@ import pytest
 from django.db.models import F
 from rest_framework.exceptions import Throttled
 
+from common import rates
 from common.models import RateCounter
 from common.rates import Limit, leases, refunded_on_success
 from tests.concurrency import at_once
@@ -108,6 +109,13 @@ def test_two_processes_share_a_leased_limit(db):
     assert spend(search, 51) == 51
     leases.clear()  # as the other process has none
     assert spend(search, 100) == 48
+
+
+def test_a_process_keeps_no_more_leases_than_it_may(db, monkeypatch):
+    monkeypatch.setattr(rates, "MOST_LEASES", 3)
+    for user in range(8):
+        assert spend(Limit("SEARCH_RATE", user, leased=True), 1) == 1
+        assert len(leases) <= 3
 
 
 def test_what_has_expired_is_pruned(db):

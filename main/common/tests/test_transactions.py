@@ -1,47 +1,53 @@
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from common.transactions import ATTEMPTS, retried_transaction
+from common.transactions import retried_transaction
+
+# Of MySQL and MariaDB
+DEADLOCK, LOCK_WAIT, LOST, UNKNOWN_COLUMN = 1213, 1205, 2006, 1054
 
 
-def failing(times, code, calls):
+def failing(codes, calls):
+    """An action that fails once with each of the codes, and then is done."""
+
     @retried_transaction
     def action():
         calls.append(connection.in_atomic_block)
-        if len(calls) <= times:
-            raise OperationalError(code, "given up for another's sake")
+        if len(calls) <= len(codes):
+            raise OperationalError(codes[len(calls) - 1], "given up for another's sake")
         return "done"
 
     return action
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("code", [1213, 1205])
-def test_a_transaction_given_up_is_run_again(code):
+@pytest.mark.parametrize(("code", "attempts"), [(DEADLOCK, 5), (LOCK_WAIT, 2)])
+def test_a_transaction_given_up_is_run_again(code, attempts):
     calls = []
-    assert failing(ATTEMPTS - 1, code, calls)() == "done"
-    assert calls == [True] * ATTEMPTS
+    assert failing([code] * (attempts - 1), calls)() == "done"
+    assert calls == [True] * attempts
 
 
 @pytest.mark.django_db(transaction=True)
-def test_it_is_not_run_for_ever():
+@pytest.mark.parametrize(("code", "attempts"), [(DEADLOCK, 5), (LOCK_WAIT, 2), (LOST, 1), (UNKNOWN_COLUMN, 1)])
+def test_it_is_not_run_more_often_than_its_failure_is_worth(code, attempts):
     calls = []
-    with pytest.raises(OperationalError):
-        failing(ATTEMPTS, 1213, calls)()
-    assert len(calls) == ATTEMPTS
+    with pytest.raises(OperationalError) as failure:
+        failing([code] * attempts, calls)()
+    assert failure.value.args[0] == code
+    assert len(calls) == attempts
 
 
 @pytest.mark.django_db(transaction=True)
-def test_other_failures_are_not_run_again():
+def test_each_kind_of_failure_is_counted_by_itself():
     calls = []
-    with pytest.raises(OperationalError):
-        failing(1, 2006, calls)()
-    assert len(calls) == 1
+    assert failing([DEADLOCK, LOCK_WAIT, DEADLOCK, DEADLOCK, DEADLOCK], calls)() == "done"
+    assert len(calls) == 6
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_part_of_another_transaction_is_not_run_again():
     calls = []
     with pytest.raises(OperationalError), transaction.atomic():
-        failing(1, 1213, calls)()
+        failing([DEADLOCK], calls)()
     assert len(calls) == 1

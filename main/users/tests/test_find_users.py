@@ -1,6 +1,6 @@
-import re
-
 import pytest
+
+from tests.paging import pages
 
 FIND = "/users/contacts/find-users"
 
@@ -95,15 +95,10 @@ def test_following_the_links_shows_everyone_once(as_alice, make_user, text, limi
         make_user(f"{number}joann", email=f"y{number}@example.org", last_name="X")
     together = names(search(as_alice, text, limit=100))
     assert len(together) == 22
-    pages, url = [], f"{FIND}?search={text}&limit={limit}"
-    while url:
-        answer = as_alice.get(url)
-        pages.append(names(answer))
-        link = answer.get("Link")
-        url = link and re.fullmatch(r'<(http://testserver/.+)>; rel="next"', link)[1]
-    assert [name for page in pages for name in page] == together
-    assert all(len(page) == limit for page in pages[:-1])
-    assert pages[-1]
+    found = list(pages(as_alice, f"{FIND}?search={text}&limit={limit}"))
+    assert [user["username"] for page in found for user in page] == together
+    assert all(len(page) == limit for page in found[:-1])
+    assert found[-1]
 
 
 def test_people_who_come_and_go_neither_repeat_nor_hide_others(as_alice, make_user):

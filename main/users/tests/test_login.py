@@ -4,7 +4,8 @@ import pytest
 from django.contrib.auth import hashers
 
 from conftest import PASSWORD
-from users.models import AuthToken
+from users import actions
+from users.models import AuthToken, User
 
 
 def log_in(client, username="alice", password=PASSWORD):
@@ -56,6 +57,17 @@ def test_unknown_wrong_and_deactivated_answer_alike_after_the_same_work(alice, b
             answer = log_in(anonymous, username, password)
         assert (answer.status_code, answer.json()) == (400, REFUSAL)
         assert encoded.call_count + verified.call_count == 1
+    assert not AuthToken.objects.exists()
+
+
+def test_a_login_whose_password_is_changed_after_the_check_gets_no_token(alice, anonymous, monkeypatch):
+    def check_before_the_change(password, encoded):
+        User.objects.filter(pk=alice.pk).update(password=hashers.make_password("another-horse-battery"))
+        return True
+
+    monkeypatch.setattr(actions, "check_password", check_before_the_change)
+    answer = log_in(anonymous)
+    assert (answer.status_code, answer.json()) == (400, REFUSAL)
     assert not AuthToken.objects.exists()
 
 

@@ -190,13 +190,7 @@ def test_a_page_ends_where_it_has_read_as_much_as_one_may(alice, make_user, monk
     monkeypatch.setattr(search, "MOST_FETCHED", 10)
     for number in range(40):
         make_user(f"{number}x", first_name="Ann", last_name="Lee" if number % 13 == 12 else "Po")
-    pages, position = [], None
-    while True:
-        users, position = SearchEntry.objects.find("ann lee", searcher=alice, limit=5, after=position)
-        pages.append([user["username"] for user in users])
-        if position is None:
-            break
-    assert [name for page in pages for name in page] == ["12x", "25x", "38x"]
+    assert all_pages("ann lee", alice, 5) == ["12x", "25x", "38x"]
 
 
 def test_many_who_repeat_themselves_do_not_stop_a_search(alice, make_user, monkeypatch):

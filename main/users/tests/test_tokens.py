@@ -130,6 +130,13 @@ def test_a_deactivated_account_has_no_tokens_then_or_later(alice, as_alice):
     assert_refused(as_alice.get("/users/profile"))
 
 
+def test_a_token_made_while_the_account_was_deactivated_stays_dead_when_it_is_back(alice, client_of):
+    actions.deactivate(alice)
+    late = client_of(alice)
+    actions.reactivate(alice)
+    assert_refused(late.get("/users/profile"))
+
+
 def test_a_token_of_a_deactivated_account_is_not_good_however_that_came_about(alice, as_alice):
     type(alice).objects.update(is_active=False)
     assert AuthToken.objects.exists()
