@@ -23,7 +23,7 @@ MAIN = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(MAIN))
 os.environ |= {"DJANGO_SETTINGS_MODULE": "main.settings", "SECRET_KEY": secrets.token_hex(), "ENV_FILE": "/dev/null"}
 # One user asks what otherwise many would: rates that are counted as ever and never used up.
-os.environ |= dict.fromkeys(("LOGIN_RATE", "REGISTER_RATE", "SEARCH_RATE", "SEND_RATE"), "1000/sec")
+os.environ |= dict.fromkeys(("LOGIN_RATE", "REGISTER_RATE", "SEARCH_RATE", "SEND_RATE", "OPEN_RATE"), "1000/sec")
 
 import django  # noqa: E402
 
@@ -32,8 +32,8 @@ django.setup()
 from django.core.management import call_command  # noqa: E402
 from django.db import connection  # noqa: E402
 
-from benchmarks.server import PORT, Server, prepare_database  # noqa: E402
 from conversations.models import Conversation, Membership, Message  # noqa: E402
+from harness.server import PORT, Server, prepare_database  # noqa: E402
 from users.models import AuthToken, ContactBookEntry, User  # noqa: E402
 from users.search import SearchEntry  # noqa: E402
 
@@ -283,7 +283,7 @@ def main():
         call_command("seed_users", count=size)
         alice, bob = set_the_stage()
         analyze()
-        with Server("benchmarks.wsgi") as server:
+        with Server("benchmarks.serve") as server:
             load = Load(server, AuthToken.objects.issue(alice), options.seconds)
             load.rounds(options.rounds, search_calls())
         report["search"][size] = {name: load.result(name) for name in SEARCHES}
@@ -302,7 +302,7 @@ def main():
     small, large = talk(alice, bob, 100), talk(alice, bob, options.messages)
     analyze()
     users, conversations = user_calls(), conversation_calls(small, large)
-    with Server("benchmarks.wsgi") as server:
+    with Server("benchmarks.serve") as server:
         load = Load(server, AuthToken.objects.issue(alice), options.seconds)
         load.rounds(options.rounds, users | conversations | {"GET conversations": get("/conversations")})
     report["calls"] = {name: load.result(name) for name in load.samples}

@@ -13,7 +13,7 @@ from pathlib import Path
 MAIN = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(MAIN))
 os.environ |= {"DJANGO_SETTINGS_MODULE": "main.settings", "SECRET_KEY": secrets.token_hex(), "ENV_FILE": "/dev/null"}
-os.environ |= dict.fromkeys(("LOGIN_RATE", "REGISTER_RATE", "SEARCH_RATE", "SEND_RATE"), "")
+os.environ |= dict.fromkeys(("LOGIN_RATE", "REGISTER_RATE", "SEARCH_RATE", "SEND_RATE", "OPEN_RATE"), "")
 os.environ["PYTHONPATH"] = str(MAIN)
 
 import django  # noqa: E402
@@ -22,7 +22,7 @@ django.setup()
 
 from django.db import connection  # noqa: E402
 
-from benchmarks.server import PORT, Server, prepare_database  # noqa: E402
+from harness.server import PORT, Server, prepare_database  # noqa: E402
 
 MUST_SUCCEED = (
     "GET /users/profile 200",

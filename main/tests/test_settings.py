@@ -49,6 +49,15 @@ def start(*arguments, **environment):
         ("TRUSTED_PROXIES", "proxy.example.org"),
         ("TRUSTED_PROXIES", "10.0.0.1/8"),
         ("LOG_FORMAT", "xml"),
+        ("OPEN_RATE", "60"),
+        ("PORT", "http"),
+        ("BIND", "8000"),
+        ("BIND", "127.0.0.1:0"),
+        ("BIND", "127.0.0.1:65536"),
+        ("BIND", "::1:8000"),
+        ("BIND", "unix:chat.sock"),
+        ("WEB_CONCURRENCY", "0"),
+        ("THREADS", "0"),
     ],
 )
 def test_an_unusable_value_stops_the_start_with_a_sentence(name, value):
@@ -106,6 +115,20 @@ def test_a_rate_is_so_many_in_so_long_or_off(value, rate):
 def test_the_proxies_are_addresses_and_networks():
     value = evaluate("settings.TRUSTED_PROXIES", TRUSTED_PROXIES="10.0.0.0/8, ::1")
     assert value == "[IPv4Network('10.0.0.0/8'), IPv6Network('::1/128')]"
+
+
+@pytest.mark.parametrize(
+    ("environment", "place"),
+    [
+        ({}, "127.0.0.1:8000"),
+        ({"PORT": "5000"}, "0.0.0.0:5000"),
+        ({"PORT": "5000", "BIND": "unix:/run/chat.sock"}, "unix:/run/chat.sock"),
+        ({"BIND": "[::1]:80"}, "[::1]:80"),
+        ({"BIND": "chat.internal:8000", "PORT": ""}, "chat.internal:8000"),
+    ],
+)
+def test_where_it_listens(environment, place):
+    assert evaluate("settings.BIND", **environment) == place
 
 
 def test_the_deployment_check_warns_of_the_file_alone():

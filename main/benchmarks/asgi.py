@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
 from django.urls import set_urlconf
 
+from main.asgi import Application
 from main.wsgi import application as service
 
 
@@ -28,6 +29,9 @@ class Limits(WSGIHandler):
 limits = Limits()
 
 
-def application(environ, start_response):
+def both(environ, start_response):
     handler = limits if environ["PATH_INFO"].startswith("/limits/") else service
     return handler(environ, start_response)
+
+
+application = Application(both)

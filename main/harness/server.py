@@ -1,0 +1,71 @@
+"""The server as operators run it, on a port of its own, for the drills and the benchmarks."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+from django.core.management import call_command
+from django.db import connection
+
+MAIN = Path(__file__).resolve().parent.parent
+PORT = 8123
+
+
+def prepare_database():
+    """Make the database, where there is a server for it, and its tables."""
+    if connection.vendor == "mysql":
+        with connection._nodb_cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE IF NOT EXISTS {os.environ['MYSQL_DATABASE']}")
+    call_command("migrate", verbosity=0)
+
+
+class Server:
+    """The production server on PORT, for as long as a `with` lasts; two processes, started by the module."""
+
+    def __init__(self, module="main.serve"):
+        self.module = module
+
+    def __enter__(self):
+        self.log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-m", self.module],
+            cwd=MAIN,
+            env=os.environ | {"BIND": f"127.0.0.1:{PORT}", "WEB_CONCURRENCY": "2"},
+            stdout=self.log,
+            stderr=self.log,
+        )
+        for _ in range(100):
+            if self.process.poll() is not None:
+                break
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{PORT}/healthz")
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return self
+        self.__exit__()
+        raise RuntimeError("The server does not answer:\n" + "\n".join(self.lines()[-20:]))
+
+    def __exit__(self, *failure):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait()
+
+    def workers(self):
+        """The ids of the processes that serve; Python's own tracker of their resources is not one."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+    def memory(self):
+        """The megabytes that the processes that serve have in memory, together."""
+        pages = (int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in self.workers())
+        return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def lines(self):
+        """What it has written to its log."""
+        self.log.seek(0)
+        return self.log.read().decode().splitlines()

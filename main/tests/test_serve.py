@@ -1,0 +1,116 @@
+"""The start of the server: `scripts/serve`, where it listens, and the sentence with which it refuses."""
+
+import os
+import socket
+import stat
+import subprocess
+import time
+
+import pytest
+
+from tests.test_settings import DEFAULTS, MAIN
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Starts the server with an environment of its own; ends it after the test."""
+    started = []
+
+    def start(**environment):
+        environment = {"PATH": os.environ["PATH"], "SQLITE_FILE": str(tmp_path / "db.sqlite3")} | DEFAULTS | environment
+        process = subprocess.Popen(  # noqa: S603
+            [str(MAIN.parent / "scripts/serve")],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def health(family, address):
+    """The first line of the answer at the address, once there is one."""
+    for _ in range(200):
+        with socket.socket(family) as client:
+            try:
+                client.connect(address)
+            except OSError:
+                time.sleep(0.1)
+                continue
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return client.makefile().readline().strip()
+    return None
+
+
+def refusal(process):
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert errors.count("\n") == 1, errors
+    return errors.strip()
+
+
+def test_a_taken_port_is_one_sentence(serve):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert refusal(serve(BIND=f"127.0.0.1:{port}")) == (
+            f"serve: 127.0.0.1:{port} cannot be listened at: Address already in use."
+        )
+
+
+def test_a_wrong_setting_is_one_sentence(serve):
+    assert refusal(serve(THREADS="many")).startswith("serve: THREADS must be a whole number")
+
+
+def test_a_database_that_is_away_is_one_sentence(serve, free_port):
+    away = {"MYSQL_USER": "chat", "MYSQL_PASSWORD": "a-password", "MYSQL_PORT": str(free_port)}
+    sentence = refusal(serve(BIND=f"127.0.0.1:{free_port}", **away))
+    assert sentence.startswith("serve: The database cannot be reached: ")
+    assert "a-password" not in sentence
+
+
+def test_a_port_alone_is_one_on_all_addresses(serve, free_port):
+    server = serve(PORT=str(free_port), ALLOWED_HOSTS="localhost")
+    assert server.stdout.readline() == f"Serving at http://0.0.0.0:{free_port}\n"
+    assert health(socket.AF_INET, ("127.0.0.2", free_port)) == "HTTP/1.1 200 OK"
+
+
+def test_it_listens_at_an_ipv6_address(serve, free_port):
+    serve(BIND=f"[::1]:{free_port}", WEB_CONCURRENCY="1")
+    assert health(socket.AF_INET6, ("::1", free_port)) == "HTTP/1.1 200 OK"
+
+
+def test_a_unix_socket_is_for_its_owner_and_group_alone(serve, tmp_path):
+    path = str(tmp_path / "chat.sock")
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(path)  # as by a server that was killed
+    serve(BIND=f"unix:{path}")
+    assert health(socket.AF_UNIX, path) == "HTTP/1.1 200 OK"
+    assert stat.S_IMODE(os.stat(path).st_mode) == 0o660
+    assert "Address already in use" in refusal(serve(BIND=f"unix:{path}"))
+
+
+def test_the_processes_stop_with_the_one_that_started_them(serve, free_port):
+    server = serve(BIND=f"127.0.0.1:{free_port}")
+    assert health(socket.AF_INET, ("127.0.0.1", free_port)) == "HTTP/1.1 200 OK"
+    server.kill()
+    for _ in range(100):
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", free_port)):
+                return
+        time.sleep(0.1)
+    pytest.fail("Somebody listens still.")
