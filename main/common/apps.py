@@ -5,4 +5,4 @@ class CommonConfig(AppConfig):
     name = "common"
 
     def ready(self):
-        from common import checks  # noqa: F401  (registers itself)
+        from common import checks, documentation  # noqa: F401  (they register themselves)

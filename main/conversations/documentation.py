@@ -3,7 +3,7 @@
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from common.documentation import CURSOR, LIMIT, USERNAME, call, document, example, parameter
+from common.openapi import CURSOR, LIMIT, USERNAME, Call, document, example, parameter
 from conversations import views
 from conversations.models import Conversation
 from conversations.serializers import (
@@ -82,18 +82,18 @@ AFTER = parameter("after", "integer", "Only messages with a higher number, oldes
 
 document(
     views.ConversationsView,
-    get=call(
+    get=Call(
         "list_conversations",
         "Your conversations, latest activity first",
         parameters=[LIMIT, CURSOR],
         answers={200: ConversationInstance(many=True)},
         bad="What is wrong, by parameter.",
-        paged=True,
+        is_paged=True,
     ),
 )
 document(
     views.PrivateConversationView,
-    post=call(
+    post=Call(
         "open_private_conversation",
         "Open a private conversation, or get the one there is",
         parameters=[USERNAME],
@@ -101,24 +101,24 @@ document(
         bad="It is yourself.",
         refusals={403: PAIR},
         missing="There is no such user.",
-        limited=True,
+        is_limited=True,
     ),
 )
 document(
     views.GroupsView,
-    post=call(
+    post=Call(
         "create_group",
         "Make a group, which you own",
         body=GroupSerializer,
         answers={201: ConversationInstance},
         refusals={403: PAIR},
-        limited=True,
+        is_limited=True,
     ),
 )
 document(
     views.ConversationView,
-    get=call("see_conversation", "A conversation", answers={200: ConversationInstance}, missing=UNKNOWN),
-    put=call(
+    get=Call("see_conversation", "A conversation", answers={200: ConversationInstance}, missing=UNKNOWN),
+    put=Call(
         "rename_group",
         "Rename your group",
         body=GroupNameSerializer,
@@ -129,7 +129,7 @@ document(
 )
 document(
     views.MemberView,
-    post=call(
+    post=Call(
         "add_member",
         "Add somebody to your group",
         parameters=[USERNAME],
@@ -140,7 +140,7 @@ document(
         },
         missing="There is no such user, or no such conversation of yours.",
     ),
-    delete=call(
+    delete=Call(
         "remove_member",
         "Leave a group, or remove somebody from yours",
         parameters=[USERNAME],
@@ -151,28 +151,28 @@ document(
 )
 document(
     views.MessagesView,
-    get=call(
+    get=Call(
         "list_messages",
         "Messages, newest first; with `after` those after it, oldest first",
         parameters=[LIMIT, BEFORE, AFTER],
         answers={200: MessageInstance(many=True)},
         bad="What is wrong, by parameter.",
         missing=UNKNOWN,
-        paged=True,
+        is_paged=True,
     ),
-    post=call(
+    post=Call(
         "send_message",
         "Send a message; the same `client_id` again is answered as it is stored",
         body=MessageSerializer,
         answers={200: MessageInstance, 201: MessageInstance},
         refusals={403: f"{PAIR} The other member is gone, or deactivated."},
         missing=UNKNOWN,
-        limited=True,
+        is_limited=True,
     ),
 )
 document(
     views.MessageView,
-    put=call(
+    put=Call(
         "edit_message",
         "Edit your message",
         body=MessageTextSerializer,
@@ -180,7 +180,7 @@ document(
         refusals={403: f"This is somebody else's message. {PAIR}", 409: "The message is deleted."},
         missing=UNKNOWN_MESSAGE,
     ),
-    delete=call(
+    delete=Call(
         "delete_message",
         "Delete your message; it keeps its place, empty",
         answers={204: None},
@@ -190,7 +190,7 @@ document(
 )
 document(
     views.ReadView,
-    post=call(
+    post=Call(
         "mark_read",
         "Mark messages as read, up to a number",
         body=ReadSerializer,

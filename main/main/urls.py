@@ -4,8 +4,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerView
 
-from common.documentation import SchemaView
-from common.views import HealthView, IndexView, ReadyView
+from common.access import public
+from common.views import HealthView, IndexView, ReadyView, SchemaView
 
 admin.site.site_header = admin.site.site_title = "Chat server administration"
 admin.site.index_title = "Accounts"
@@ -15,10 +15,10 @@ urlpatterns = [
     path("healthz", HealthView.as_view()),
     path("readyz", ReadyView.as_view()),
     path("schema", SchemaView.as_view(), name="schema"),
-    path("docs", SpectacularSwaggerView.as_view()),
+    path("docs", public(SpectacularSwaggerView.as_view())),
     path("users/", include("users.urls")),
     path("", include("conversations.urls")),
-    path("admin", csrf_exempt(RedirectView.as_view(url="/admin/"))),
+    path("admin", public(csrf_exempt(RedirectView.as_view(url="/admin/")))),
     path("admin/", admin.site.urls),
 ]
 

@@ -6,7 +6,7 @@ from functools import cache
 
 from jsonschema import Draft202012Validator
 
-from common.documentation import schema_as_json
+from common.openapi import schema_as_json
 
 # What is answered before a call is reached, or in its place, in one shape for all calls.
 FRAMEWORK_STATUSES = {400, 401, 404, 405, 411, 413, 415}

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from common.openapi import operations
+
 README = Path(__file__).resolve().parents[2] / "README.md"
 END = "\x1e"
 
@@ -21,6 +23,16 @@ def sessions():
         last = next(number for number, line in enumerate(lines) if not line.endswith("\\"))
         command = "\n".join(line.removeprefix("> ") for line in lines[: last + 1])
         yield command, "\n".join(lines[last + 1 :]).strip()
+
+
+def test_the_table_lists_every_call():
+    listed = set()
+    for cell in re.findall(r"^\| (`[A-Z]+[ `].*?/.*?`) \|", README.read_text(), re.MULTILINE):
+        *methods, call = re.findall(r"`(.*?)`", cell)
+        method, path = call.split()
+        path = path.partition("?")[0].replace("<", "{").replace(">", "}")
+        listed |= {(each, path) for each in (*methods, method)}
+    assert listed == {(method, path) for method, path, _, _ in operations()}
 
 
 @pytest.mark.django_db(transaction=True, reset_sequences=True)

@@ -4,7 +4,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from common.documentation import CURSOR, LIMIT, USERNAME, call, document, example, parameter
+from common.openapi import CURSOR, LIMIT, USERNAME, Call, document, example, parameter
 from users import views
 from users.serializers import LoginSerializer, PasswordChangeSerializer, ProfileChangeSerializer, RegisterSerializer
 
@@ -68,70 +68,69 @@ SEARCH = parameter("search", "string", "Every word of it is part of the name or 
 
 document(
     views.RegisterView,
-    post=call(
+    post=Call(
         "register",
         "Create an account",
         body=RegisterSerializer,
         answers={201: UserInstance},
-        limited=True,
-        closed=False,
+        is_limited=True,
     ),
 )
 document(
     views.LoginView,
-    post=call("log_in", "Get a token", body=LoginSerializer, answers={200: Token}, limited=True, closed=False),
+    post=Call("log_in", "Get a token", body=LoginSerializer, answers={200: Token}, is_limited=True),
 )
 document(
     views.LogoutView,
-    post=call("log_out", "End this token", answers={204: None}),
+    post=Call("log_out", "End this token", answers={204: None}),
 )
 document(
     views.LogoutAllView,
-    post=call("log_out_everywhere", "End all of your tokens", answers={204: None}),
+    post=Call("log_out_everywhere", "End all of your tokens", answers={204: None}),
 )
 document(
     views.PasswordView,
-    post=call(
+    post=Call(
         "change_password",
         "Change your password; of your tokens the new one alone is left",
         body=PasswordChangeSerializer,
         answers={200: Token},
-        limited=True,
+        is_limited=True,
     ),
 )
 document(
     views.ProfileView,
-    get=call("see_profile", "Your profile", answers={200: UserInstance}),
-    put=call("change_profile", "Change the fields sent", body=profile_change, answers={200: UserInstance}),
-    patch=call("patch_profile", "The same", body=profile_change, answers={200: UserInstance}),
-    delete=call("delete_account", "Delete your account", answers={204: None}),
+    get=Call("see_profile", "Your profile", answers={200: UserInstance}),
+    put=Call("change_profile", "Change the fields sent", body=profile_change, answers={200: UserInstance}),
+    patch=Call("patch_profile", "The same", body=profile_change, answers={200: UserInstance}),
+    delete=Call("delete_account", "Delete your account", answers={204: None}),
 )
 document(
     views.FindUsersView,
-    get=call(
+    get=Call(
         "find_users",
         "Find other people: who is named so, whose username begins so, the rest",
         parameters=[SEARCH, LIMIT, CURSOR],
         answers={200: UserInstance(many=True)},
         bad="What is wrong, by parameter.",
-        paged=True,
-        limited=True,
+        is_paged=True,
+        is_limited=True,
     ),
 )
 document(
     views.ViewUserView,
-    get=call("see_user", "Somebody's profile", parameters=[USERNAME], answers={200: UserInstance}, missing=UNKNOWN),
+    get=Call("see_user", "Somebody's profile", parameters=[USERNAME], answers={200: UserInstance}, missing=UNKNOWN),
 )
 document(
     views.BlacklistUserView,
-    get=call(
+    get=Call(
         "see_blacklisting",
         "Who blacklisted whom",
         parameters=[USERNAME],
         answers={200: BlacklistStatus},
         missing=UNKNOWN,
     ),
-    post=call(
+    post=Call(
         "blacklist",
         "Blacklist somebody",
         parameters=[USERNAME],
@@ -140,7 +139,7 @@ document(
         refusals={409: "You have blacklisted this user already, or 5 000 of them."},
         missing=UNKNOWN,
     ),
-    delete=call(
+    delete=Call(
         "unblacklist",
         "Take that back",
         parameters=[USERNAME],
@@ -150,11 +149,11 @@ document(
 )
 document(
     views.ContactBookView,
-    get=call("see_contacts", "Your contacts, by username", answers={200: UserInstance(many=True)}),
+    get=Call("see_contacts", "Your contacts, by username", answers={200: UserInstance(many=True)}),
 )
 document(
     views.ContactView,
-    post=call(
+    post=Call(
         "add_contact",
         "Add a contact",
         parameters=[USERNAME],
@@ -163,7 +162,7 @@ document(
         refusals={409: "This user is in your contact book already, or 5 000 are."},
         missing=UNKNOWN,
     ),
-    delete=call(
+    delete=Call(
         "remove_contact",
         "Remove a contact",
         parameters=[USERNAME],

@@ -1,9 +1,9 @@
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
-from rest_framework.permissions import AllowAny
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from common.access import public
 from common.addresses import address_of
 from common.errors import found
 from common.pagination import paged, read_cursor, read_limit
@@ -24,17 +24,15 @@ from users.serializers import (
 # Accounts
 
 
+@public
 class RegisterView(APIView):
-    permission_classes = [AllowAny]
-
     def post(self, request):
         user = actions.register(**validated(RegisterSerializer, request), address=address_of(request))
         return Response(user.instance, status.HTTP_201_CREATED)
 
 
+@public
 class LoginView(APIView):
-    permission_classes = [AllowAny]
-
     def post(self, request):
         token = actions.log_in(**validated(LoginSerializer, request), address=address_of(request))
         return Response({"token": token})

@@ -1,12 +1,10 @@
-from common.views import CALLS
-
-
 def test_a_client_is_told_in_json_what_this_is(anonymous):
     answer = anonymous.get("/", HTTP_ACCEPT="*/*")
     assert answer.status_code == 200
     body = answer.json()
     assert body["admin"] == "http://testserver/admin/"
-    assert [(call["method"], call["path"], call["meaning"]) for call in body["calls"]] == list(CALLS)
+    assert {"method": "DELETE", "path": "/users/profile", "meaning": "Delete your account"} in body["calls"]
+    assert {call["path"] for call in body["calls"]}.isdisjoint({"/", "/healthz", "/readyz", "/docs", "/schema"})
 
 
 def test_a_browser_gets_a_page(anonymous):
@@ -14,4 +12,5 @@ def test_a_browser_gets_a_page(anonymous):
     assert answer["Content-Type"] == "text/html; charset=utf-8"
     page = answer.content.decode()
     assert "<h1>Chat server</h1>" in page
-    assert "/users/contacts/blacklist-user/&lt;username&gt;" in page
+    row = "<td><code>GET</code></td><td><code>/users/contacts/blacklist-user/&lt;username&gt;</code></td>"
+    assert row in page

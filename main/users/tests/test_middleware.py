@@ -2,14 +2,20 @@ import pytest
 from django.http import HttpResponse
 from django.urls import include, path
 
-from users import middleware
+from common.access import public
+from common.openapi import operations
+from main import urls as main_urls
 
 
 def plain_view(request):
     return HttpResponse(request.user.username)
 
 
-urlpatterns = [path("", include("main.urls")), path("plain", plain_view)]
+urlpatterns = [
+    path("", include("main.urls")),
+    path("plain", plain_view),
+    path("open", public(lambda request: HttpResponse("open"))),
+]
 
 
 @pytest.fixture
@@ -25,15 +31,28 @@ def test_a_view_that_asks_for_nothing_is_closed_all_the_same(anonymous, as_alice
 
 @pytest.mark.usefixtures("_plain_view")
 @pytest.mark.parametrize("path", ["/admin/../plain", "/admin//plain", "/plain?/admin/", "/plain/admin/"])
-def test_the_list_of_open_paths_opens_no_other(anonymous, path):
+def test_no_path_that_looks_open_is(anonymous, path):
     answer = anonymous.get(path)
     assert b"alice" not in answer.content
     assert answer.status_code in (302, 401, 404)
 
 
-def test_the_list_of_open_paths_is_short():
-    described = {"/", "/docs", "/schema", "/healthz", "/readyz"}
-    assert described | {"/admin", "/users/login", "/users/register"} == middleware.OPEN_PATHS
+@pytest.mark.usefixtures("_plain_view")
+def test_a_view_marked_as_public_is_open(anonymous):
+    assert anonymous.get("/open").status_code == 200
+
+
+def test_what_is_open_is_little(anonymous):
+    opened = {"/", "/docs", "/schema", "/healthz", "/readyz", "/admin"}
+    paths = {"/" + str(pattern.pattern) for pattern in main_urls.urlpatterns if not hasattr(pattern, "url_patterns")}
+    assert {path for path in paths if anonymous.get(path).status_code != 401} == opened
+    calls = {(method, path) for method, path, _, needs_token in operations() if not needs_token}
+    assert calls == {("POST", "/users/login"), ("POST", "/users/register")}
+
+
+def test_a_stranger_is_not_told_where_nothing_is(anonymous, as_alice):
+    assert anonymous.get("/nothing").status_code == 401
+    assert as_alice.get("/nothing").status_code == 404
 
 
 def test_the_admins_session_is_no_token(admin_client):
