@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 
 from common.rates import leases
 from tests import schema
+from users import representations
 from users.models import AuthToken, User
 
 # Nothing is kept between runs, and no example has a time limit: the machine may be busy.
@@ -37,6 +38,11 @@ class Client(APIClient):
         if data is None or format or content_type:
             return super()._encode_data(data, format, content_type)
         return json.dumps(data).encode("ascii"), "application/json"
+
+
+def represent(user):
+    """The user instance, as its owner sees it."""
+    return representations.of_user(user, viewer=user)
 
 
 PASSWORD = "correct-horse-battery"

@@ -9,10 +9,10 @@ from hashlib import sha256
 from django.db import connection
 from django.http import JsonResponse
 
-from users.instances import INSTANCE_FIELDS
 from users.models import AuthToken, User
+from users.representations import FIELDS
 
-COLUMNS = ", ".join(f"u.{field}" for field in INSTANCE_FIELDS)
+COLUMNS = ", ".join(f"u.{field}" for field in FIELDS)
 
 
 def digest_of(request):
@@ -21,13 +21,13 @@ def digest_of(request):
 
 def orm(request):
     token = AuthToken.objects.unexpired().select_related("user").get(digest=digest_of(request), user__is_active=True)
-    return JsonResponse({field: getattr(token.user, field) for field in INSTANCE_FIELDS})
+    return JsonResponse({field: getattr(token.user, field) for field in FIELDS})
 
 
 def orm_twice(request):
     AuthToken.objects.unexpired().select_related("user").get(digest=digest_of(request), user__is_active=True)
     other = User.objects.get(username_key="bob", is_active=True)
-    return JsonResponse({field: getattr(other, field) for field in INSTANCE_FIELDS})
+    return JsonResponse({field: getattr(other, field) for field in FIELDS})
 
 
 def raw(request):
@@ -37,4 +37,4 @@ def raw(request):
             "WHERE t.digest = %s AND t.last_used > %s AND u.is_active",
             [digest_of(request), datetime.now(UTC).replace(tzinfo=None) - timedelta(days=30)],
         )
-        return JsonResponse(dict(zip(INSTANCE_FIELDS, cursor.fetchone(), strict=True)))
+        return JsonResponse(dict(zip(FIELDS, cursor.fetchone(), strict=True)))

@@ -11,7 +11,7 @@ from django.urls import Resolver404, resolve
 from django.utils.functional import SimpleLazyObject
 
 from common.addresses import comes_from_proxy
-from common.errors import detail
+from common.handlers import detail
 from common.logs import request_id
 
 logger = logging.getLogger("requests")

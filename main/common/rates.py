@@ -8,6 +8,7 @@ from threading import Lock
 from django.conf import settings
 from django.utils.crypto import salted_hmac
 from rest_framework.exceptions import Throttled
+from rest_framework.throttling import BaseThrottle
 
 from common.models import RateCounter
 
@@ -60,6 +61,18 @@ class Limit:
     def refund(self):
         if getattr(settings, self.setting):
             RateCounter.objects.refund(self.key)
+
+
+class UserThrottle(BaseThrottle):
+    """Limits a view for each user; a subclass names the setting, and the methods if not all count."""
+
+    setting = None
+    methods = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+    def allow_request(self, request, view):
+        if request.method in self.methods:
+            Limit(self.setting, request.user.pk, leased=True).spend()
+        return True
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from functools import wraps
 
 from django.db import OperationalError, connection, transaction
 
-DEADLOCK, LOCK_WAIT_TIMEOUT = 1213, 1205  # of MySQL and MariaDB
+from common.database import DEADLOCK, LOCK_WAIT_TIMEOUT
+
 ATTEMPTS = {DEADLOCK: 5, LOCK_WAIT_TIMEOUT: 2}
 
 

@@ -5,24 +5,17 @@ from django.utils import timezone
 from rest_framework.exceptions import NotFound, ValidationError
 
 from common import upkeep
-from common.errors import BadRequest, Conflict, Forbidden, found
+from common.errors import BadRequest, Conflict, found
 from common.keys import text_key
 from common.rates import Limit
 from common.transactions import retried_transaction
+from conversations import guards
 from conversations.events import announce
 from conversations.models import Conversation, Membership, Message
-from users.actions import require_exchange
 from users.deletion import PIECE, remove_some
+from users.guards import require_exchange
 
 MAX_MEMBERS = 256
-NO_CONVERSATION = "There is no such conversation."
-
-
-def find_conversation(user, conversation_id):
-    """The conversation, as the user sees it; strangers learn no more than of one that does not exist."""
-    return found(Conversation.objects.of(user).filter(pk=conversation_id).first(), NO_CONVERSATION)
-
-
 # Conversations
 
 
@@ -79,10 +72,10 @@ def _create_memberships(conversation, user_ids):
 
 @retried_transaction
 def rename_group(user, conversation_id, name):
-    conversation = _lock(user, conversation_id)
+    conversation = guards.lock(user, conversation_id)
     if conversation.is_private:
         raise BadRequest("A private conversation has no name.")
-    _require_owner(conversation, user)
+    guards.require_owner(conversation, user)
     conversation.name = name
     conversation.save(update_fields=["name"])
     announce("conversation_renamed", conversation.pk)
@@ -91,7 +84,7 @@ def rename_group(user, conversation_id, name):
 @retried_transaction
 def mark_read(user, conversation_id, number):
     """Move the user's mark forward to the number, or to the last message if there are not so many."""
-    conversation = find_conversation(user, conversation_id)
+    conversation = guards.find_conversation(user, conversation_id)
     number = min(number, conversation.last_number)
     behind = Membership.objects.filter(conversation=conversation, user=user, read_number__lt=number)
     if behind.update(read_number=number):
@@ -111,9 +104,9 @@ def add_member(user, conversation_id, other):
 
 @retried_transaction
 def _add_member(user, conversation_id, other):
-    conversation = _lock(user, conversation_id)
-    _require_group(conversation)
-    _require_owner(conversation, user)
+    conversation = guards.lock(user, conversation_id)
+    guards.require_group(conversation)
+    guards.require_owner(conversation, user)
     members = set(conversation.memberships.remaining().values_list("user", flat=True))
     if other.pk in members:
         raise Conflict("This user is a member already.")
@@ -127,11 +120,11 @@ def _add_member(user, conversation_id, other):
 @retried_transaction
 def remove_member(user, conversation_id, username):
     """Take somebody out of a group: oneself, or, as its owner, anybody."""
-    conversation = _lock(user, conversation_id)
-    _require_group(conversation)
+    conversation = guards.lock(user, conversation_id)
+    guards.require_group(conversation)
     member = found(conversation.members.filter(username_key=text_key(username)).first(), "This user is not a member.")
     if member != user:
-        _require_owner(conversation, user)
+        guards.require_owner(conversation, user)
     _remove(conversation, member.pk)
 
 
@@ -197,7 +190,7 @@ def _remove(conversation, user_id):
 @retried_transaction
 def send_message(user, conversation_id, text, client_id=None):
     """Return the message and whether it is new: one with the same client_id is answered as it is stored."""
-    conversation = _lock_unchecked(user, conversation_id)
+    conversation = guards.lock_unchecked(user, conversation_id)
     if client_id is not None:
         earlier = conversation.messages.filter(sender=user, client_id=client_id).first()
         if earlier is not None:
@@ -205,8 +198,8 @@ def send_message(user, conversation_id, text, client_id=None):
     conversation.last_number += 1
     # The sender's mark; and whether the sender is a member still, now that nobody else can change that.
     if not conversation.memberships.filter(user=user).update(read_number=conversation.last_number):
-        raise NotFound(NO_CONVERSATION)
-    _require_exchange(conversation, user)
+        raise NotFound(guards.NO_CONVERSATION)
+    guards.require_counterpart(conversation, user)
 
     conversation.last_activity = timezone.now()
     conversation.save(update_fields=["last_number", "last_activity"])
@@ -224,8 +217,8 @@ def send_message(user, conversation_id, text, client_id=None):
 
 @retried_transaction
 def edit_message(user, conversation_id, number, text):
-    conversation, message = _lock_own_message(user, conversation_id, number)
-    _require_exchange(conversation, user)
+    conversation, message = guards.lock_own_message(user, conversation_id, number)
+    guards.require_counterpart(conversation, user)
     if message.deleted:
         raise Conflict("The message is deleted.")
     message.text = text
@@ -238,49 +231,9 @@ def edit_message(user, conversation_id, number, text):
 @retried_transaction
 def delete_message(user, conversation_id, number):
     """Empty the message; it keeps its place and number."""
-    conversation, message = _lock_own_message(user, conversation_id, number)
+    conversation, message = guards.lock_own_message(user, conversation_id, number)
     if not message.deleted:
         message.text = ""
         message.deleted = True
         message.save(update_fields=["text", "deleted"])
         announce("message_deleted", conversation.pk, number=number)
-
-
-# What the above ask
-
-
-def _lock(user, conversation_id):
-    """The conversation, if it is one of the user's, held until the end of the transaction."""
-    conversation = _lock_unchecked(user, conversation_id)
-    if not conversation.memberships.filter(user=user).exists():
-        raise NotFound(NO_CONVERSATION)
-    return conversation
-
-
-def _lock_unchecked(user, conversation_id):
-    return found(Conversation.objects.locked_for(user.pk).filter(pk=conversation_id).first(), NO_CONVERSATION)
-
-
-def _lock_own_message(user, conversation_id, number):
-    conversation = _lock(user, conversation_id)
-    message = found(conversation.messages.filter(number=number).first(), "There is no such message.")
-    if message.sender_id != user.pk:
-        raise Forbidden("This is somebody else's message.")
-    return conversation, message
-
-
-def _require_group(conversation):
-    if conversation.is_private:
-        raise Forbidden("The members of a private conversation do not change.")
-
-
-def _require_owner(conversation, user):
-    if conversation.current_owner_id != user.pk:
-        raise Forbidden("Only the owner of the group may do this.")
-
-
-def _require_exchange(conversation, user):
-    if conversation.is_private:
-        counterpart_id = conversation.counterpart_of(user)
-        if counterpart_id is None or not require_exchange(user, [counterpart_id]):
-            raise Forbidden("The other member is gone.")

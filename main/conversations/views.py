@@ -4,10 +4,8 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from common.pagination import paged, paged_by, read_cursor, read_limit, read_number
-from common.rates import Limit
 from common.serializers import validated
-from conversations import actions
-from conversations.instances import conversation_instances, message_instance, message_instances
+from conversations import actions, guards, representations
 from conversations.models import Conversation
 from conversations.serializers import (
     GroupNameSerializer,
@@ -16,7 +14,8 @@ from conversations.serializers import (
     MessageTextSerializer,
     ReadSerializer,
 )
-from users.actions import find_user
+from conversations.throttles import SendThrottle
+from users.guards import find_user
 
 # Conversations
 
@@ -25,7 +24,7 @@ class ConversationsView(APIView):
     def get(self, request):
         limit = read_limit(request, default=20)
         conversations, more_after = Conversation.objects.of(request.user).page(limit, after=read_cursor(request))
-        return paged(request, conversation_instances(conversations, request.user), more_after)
+        return paged(request, representations.of_conversations(conversations, request.user), more_after)
 
 
 class PrivateConversationView(APIView):
@@ -43,19 +42,19 @@ class GroupsView(APIView):
 
 class ConversationView(APIView):
     def get(self, request, pk):
-        return answer(actions.find_conversation(request.user, pk), request)
+        return answer(guards.find_conversation(request.user, pk), request)
 
     def put(self, request, pk):
         actions.rename_group(request.user, pk, validated_within(pk, GroupNameSerializer, request)["name"])
-        return answer(actions.find_conversation(request.user, pk), request)
+        return answer(guards.find_conversation(request.user, pk), request)
 
 
 class MemberView(APIView):
     def post(self, request, pk, username):
         # Strangers first: they are told nothing, not even which users there are.
-        actions.find_conversation(request.user, pk)
+        guards.find_conversation(request.user, pk)
         actions.add_member(request.user, pk, find_user(username))
-        return answer(actions.find_conversation(request.user, pk), request, status.HTTP_201_CREATED)
+        return answer(guards.find_conversation(request.user, pk), request, status.HTTP_201_CREATED)
 
     def delete(self, request, pk, username):
         actions.remove_member(request.user, pk, username)
@@ -72,8 +71,10 @@ class ReadView(APIView):
 
 
 class MessagesView(APIView):
+    throttle_classes = [SendThrottle]
+
     def get(self, request, pk):
-        messages = actions.find_conversation(request.user, pk).messages
+        messages = guards.find_conversation(request.user, pk).messages
         limit = read_limit(request, default=50)
         before, after = read_number(request, "before"), read_number(request, "after")
         if before is not None and after is not None:
@@ -83,23 +84,23 @@ class MessagesView(APIView):
         else:
             page = messages.order_by("-number")
             page, direction = page if before is None else page.filter(number__lt=before), "before"
-        page = message_instances(page[: limit + 1], request.user)
+        page = representations.of_messages(page[: limit + 1], request.user)
         if len(page) <= limit:
             return Response(page)
         return paged_by(request, page[:limit], direction, page[limit - 1]["number"])
 
     def post(self, request, pk):
-        Limit("SEND_RATE", request.user.pk, leased=True).spend()
         message, created = actions.send_message(request.user, pk, **validated_within(pk, MessageSerializer, request))
         return Response(
-            message_instance(message, request.user), status.HTTP_201_CREATED if created else status.HTTP_200_OK
+            representations.of_own_message(message, request.user),
+            status.HTTP_201_CREATED if created else status.HTTP_200_OK,
         )
 
 
 class MessageView(APIView):
     def put(self, request, pk, number):
         message = actions.edit_message(request.user, pk, number, **validated_within(pk, MessageTextSerializer, request))
-        return Response(message_instance(message, request.user))
+        return Response(representations.of_own_message(message, request.user))
 
     def delete(self, request, pk, number):
         actions.delete_message(request.user, pk, number)
@@ -111,10 +112,10 @@ def validated_within(pk, serializer_class, request):
     try:
         return validated(serializer_class, request)
     except APIException:
-        actions.find_conversation(request.user, pk)
+        guards.find_conversation(request.user, pk)
         raise
 
 
 def answer(conversation, request, status=status.HTTP_200_OK):
-    [instance] = conversation_instances([conversation], request.user)
-    return Response(instance, status)
+    [representation] = representations.of_conversations([conversation], request.user)
+    return Response(representation, status)

@@ -234,7 +234,7 @@ REST_FRAMEWORK = {
         "common.parsers.FormParser",
         "common.parsers.MultiPartParser",
     ],
-    "EXCEPTION_HANDLER": "common.errors.exception_handler",
+    "EXCEPTION_HANDLER": "common.handlers.exception_handler",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 

@@ -22,7 +22,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
-handler400 = "common.errors.bad_request"
-handler403 = "common.errors.permission_denied"
-handler404 = "common.errors.not_found"
-handler500 = "common.errors.server_error"
+handler400 = "common.handlers.bad_request"
+handler403 = "common.handlers.permission_denied"
+handler404 = "common.handlers.not_found"
+handler500 = "common.handlers.server_error"

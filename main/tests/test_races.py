@@ -1,10 +1,12 @@
 """Requests at the same moment, each with a connection of its own."""
 
 import time
+from threading import Event
 
 import pytest
+from django.db import transaction
 
-from conftest import PASSWORD, Client
+from conftest import PASSWORD, Client, represent
 from tests.concurrency import at_once, copies, statuses
 from users import actions
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
@@ -128,7 +130,7 @@ def test_changes_of_different_fields_all_stay(as_alice):
     ]
     assert statuses(at_once(*calls)) == [200] * 5
     user = User.objects.get()
-    assert user.instance == {"username": "alice"} | changes
+    assert represent(user) == {"username": "alice"} | changes
     assert user.search_text == "alice\na\nb\nnew@example.org"
 
 
@@ -136,3 +138,21 @@ def test_two_who_take_one_name_end_with_one_each(as_alice, as_bob):
     calls = [lambda client=client: client.put("/users/profile", {"username": "Same"}) for client in (as_alice, as_bob)]
     assert statuses(at_once(*calls)) == [200, 400]
     assert User.objects.named("same").count() == 1
+
+
+def test_an_entry_that_is_committed_while_the_check_waits_for_the_lock_is_seen(alice, bob):
+    """A subquery would read a snapshot from before the lock was granted: see any_between."""
+    is_inserted = Event()
+
+    def blacklist():
+        with transaction.atomic():
+            actions.blacklist(bob, alice)
+            is_inserted.set()
+            time.sleep(0.5)
+
+    def check():
+        assert is_inserted.wait(5)
+        with transaction.atomic():
+            return BlacklistEntry.objects.any_between(alice, [bob.pk])
+
+    assert at_once(blacklist, check)[1] == (True, 1)

@@ -16,11 +16,17 @@ ROOT = Path(settings.BASE_DIR)
 MAY_IMPORT = {"common": set(), "users": {"common"}, "conversations": {"common", "users"}}
 # Each module may import those before it.
 LAYERS = {
-    "common": "keys validators access errors addresses logs transactions models rates upkeep middleware negotiation "
-    "parsers serializers pagination checks health openapi views documentation",
-    "users": "validators hashers instances search models deletion actions receivers authentication middleware "
-    "serializers views documentation urls admin",
-    "conversations": "events models instances actions receivers serializers views documentation urls admin",
+    "common": """
+        keys validators access database errors handlers addresses logs transactions models rates upkeep middleware
+        negotiation parsers serializers pagination checks health openapi views documentation
+    """,
+    "users": """
+        validators hashers representations search models deletion guards throttles actions receivers authentication
+        middleware serializers views documentation urls admin
+    """,
+    "conversations": """
+        events models representations guards throttles actions receivers serializers views documentation urls admin
+    """,
 }
 
 

@@ -6,11 +6,12 @@ from django.utils import timezone
 from rest_framework.exceptions import NotAuthenticated, NotFound, ValidationError
 
 from common import upkeep
-from common.errors import BadRequest, Conflict, Forbidden, found
+from common.errors import BadRequest, Conflict
 from common.keys import text_key
 from common.rates import Limit, refunded_on_success
 from common.transactions import retried_transaction
 from users import deletion
+from users.guards import NO_USER
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
 
 
@@ -20,18 +21,6 @@ class AccountGone(NotAuthenticated):
 
 # Entries of one user in the contact book, and in the blacklist.
 MAX_ENTRIES = 5000
-
-NO_USER = "There is no such user."
-
-
-def find_user(username):
-    """The active account of that name, or 404."""
-    return found(User.objects.active().named(username).first(), NO_USER)
-
-
-def find_noted_user(username):
-    """The account of that name, or 404; a deactivated one too, since what a user noted is theirs to take back."""
-    return found(User.objects.named(username).first(), NO_USER)
 
 
 def guessing(username, address):
@@ -77,7 +66,7 @@ def log_out(token):
 
 @retried_transaction
 def log_out_everywhere(user):
-    user.auth_tokens.all().delete()
+    user.auth_tokens.end()
 
 
 def change_password(user, current_password, new_password, address):
@@ -92,7 +81,7 @@ def change_password(user, current_password, new_password, address):
 def _set_password(user, old_hash, new_hash):
     if not User.objects.active().filter(pk=user.pk, password=old_hash).update(password=new_hash):
         raise ValidationError({"current_password": ["Your password was changed just now."]})
-    user.auth_tokens.all().delete()
+    user.auth_tokens.end()
     return AuthToken.objects.issue(user)
 
 
@@ -126,7 +115,7 @@ def deactivate(user):
 def reactivate(user):
     """Let the account in again; its former tokens stay dead."""
     user = _lock(user)
-    user.auth_tokens.all().delete()
+    user.auth_tokens.end()
     user.is_active = True
     user.save(update_fields=["is_active"])
 
@@ -178,18 +167,6 @@ def _remove(model, user1, user2, missing):
     deleted, _ = model.objects.filter(user1=user1, user2=user2).delete()
     if not deleted:
         raise NotFound(missing)
-
-
-def require_exchange(user, other_ids):
-    """Refuse where a blacklist entry, in either direction, stands between the user and any of the others.
-
-    Returns how many of the others are active. Within a transaction a yes holds until its end: whoever blacklists waits
-    for that.
-    """
-    is_blacklisted, active = BlacklistEntry.objects.any_between(user, other_ids)
-    if is_blacklisted:
-        raise Forbidden("One of you has blacklisted the other.")
-    return active
 
 
 def _lock(user):

@@ -1,7 +1,7 @@
 from django.contrib.auth.models import AnonymousUser
 
 from common.access import is_public
-from common.errors import detail
+from common.handlers import detail
 from users.models import AuthToken
 
 

@@ -1,5 +1,6 @@
 import re
 import secrets
+from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import sha256
 
@@ -13,7 +14,6 @@ from django.utils import timezone
 
 from common.keys import ExactCharField, KeyField, text_key
 from common.validators import refuse_control_characters, refuse_control_characters_within_lines, refuse_long_keys
-from users.instances import INSTANCE_FIELDS
 from users.search import SearchEntry, entries_of
 from users.validators import validate_username
 
@@ -29,16 +29,6 @@ class UserQuerySet(models.QuerySet):
     def named(self, username):
         """The user of that name, whatever its case."""
         return self.filter(username_key=text_key(username))
-
-    def instance_of(self, username):
-        """The user instance of the active user of that name, or None; in SQL for the same reason as the token."""
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"SELECT {', '.join(INSTANCE_FIELDS)} FROM users_user WHERE username_key = %s AND is_active",  # noqa: S608
-                [text_key(username)],
-            )
-            row = cursor.fetchone()
-        return row and dict(zip(INSTANCE_FIELDS, row, strict=True))
 
     def containing(self, text):
         """The users in whose names and address every word of the text is a part of one."""
@@ -88,33 +78,43 @@ class User(AbstractUser):
             ("reactivate_user", "Can reactivate ordinary users"),
         ]
 
-    @property
-    def instance(self):
-        """The user instance of the API, as a dict."""
-        return {field: getattr(self, field) for field in INSTANCE_FIELDS}
-
     def clean(self):
         # Without Django's own, which would change how the name and the address are written.
         if taken := self._taken():
             raise ValidationError(taken)
 
     def save(self, *, update_fields=None, **kwargs):
-        """Save, with the keys and entries; ValidationError by field where the username or address is another's."""
-        if update_fields is not None and not {"username", "email", "first_name", "last_name"}.isdisjoint(update_fields):
-            update_fields = {*update_fields, "username_key", "email_key", "search_text"}
-        found_otherwise = update_fields is None or not {"search_text", "is_active"}.isdisjoint(update_fields)
-        new_password = self._password is not None or not self.has_usable_password()
-        ends_tokens = not self._state.adding and (new_password or not self.is_active)
+        """Save; ValidationError by field where the username or the address is taken, or the account deleted."""
+        fields = self._with_keys(update_fields)
+        with self._taken_is_told_by_field(), transaction.atomic(), self._search_entries_in_step(fields):
+            is_new, has_new_password = self._state.adding, self._password is not None
+            super().save(update_fields=fields, **kwargs)
+            if not is_new and (has_new_password or not self.has_usable_password() or not self.is_active):
+                self.auth_tokens.end()
+
+    @staticmethod
+    def _with_keys(update_fields):
+        """The fields to save, with the keys that are made from them; None stands for all."""
+        if update_fields is None or {"username", "email", "first_name", "last_name"}.isdisjoint(update_fields):
+            return update_fields
+        return {*update_fields, "username_key", "email_key", "search_text"}
+
+    @contextmanager
+    def _search_entries_in_step(self, update_fields):
+        """Replace the entries of the search index by those of what is saved in the block."""
+        if update_fields is not None and {"search_text", "is_active"}.isdisjoint(update_fields):
+            yield
+            return
+        before = set() if self._state.adding else self._locked_entries()
+        yield
+        SearchEntry.objects.replace(self, before, self.entries)
+
+    @contextmanager
+    def _taken_is_told_by_field(self):
         try:
-            with transaction.atomic():
-                before = self.entries_held() if found_otherwise and not self._state.adding else set()
-                super().save(update_fields=update_fields, **kwargs)
-                if found_otherwise:
-                    SearchEntry.objects.replace(self, before, self.entries)
-                if ends_tokens:
-                    self.auth_tokens.all().delete()
+            yield
         except IntegrityError:
-            # Whoever held the name may have let go of it since, so there may be nothing left to find.
+            # Whoever held the name may have given it up meanwhile, so that nothing is found.
             raise ValidationError(self._taken() or {"username": ["This was taken just now. Try again."]}) from None
 
     @property
@@ -122,8 +122,8 @@ class User(AbstractUser):
         """What the account is found by."""
         return entries_of(self.search_text) if self.is_active else set()
 
-    def entries_held(self):
-        """What the account is found by until now, held until the end of the transaction."""
+    def _locked_entries(self):
+        """What the account is found by until now; its row is locked until the end of the transaction."""
         now = User.objects.locked(self).only("search_text", "is_active").first()
         if now is None:
             raise ValidationError({"username": ["This account was deleted just now."]})
@@ -156,27 +156,7 @@ class Pair(models.Model):
         return f"{self.user1} → {self.user2}"
 
 
-class ContactBookEntryQuerySet(models.QuerySet):
-    def contacts_of(self, user):
-        """The user instances of the active contacts, by username; in SQL for the same reason as the token."""
-        columns = ", ".join(INSTANCE_FIELDS)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"""
-                SELECT username_key, {columns}
-                FROM users_contactbookentry JOIN users_user ON users_user.id = users_contactbookentry.user2_id
-                WHERE users_contactbookentry.user1_id = %s AND users_user.is_active
-                """,  # noqa: S608
-                [user.pk],
-            )
-            # Not sorted by the database, which would write the bios to a table on disk for it.
-            rows = sorted(cursor.fetchall())
-        return [dict(zip(INSTANCE_FIELDS, row[1:], strict=True)) for row in rows]
-
-
 class ContactBookEntry(Pair):
-    objects = ContactBookEntryQuerySet.as_manager()
-
     class Meta:
         verbose_name_plural = "contact book entries"
         constraints = [
@@ -206,18 +186,23 @@ class BlacklistEntryQuerySet(models.QuerySet):
         return row and tuple(map(bool, row))
 
     def any_between(self, user, other_ids):
-        """Whether there is an entry between the user and any of the others, in either direction, and how many of these
-        are active accounts.
+        """Whether there is an entry between the user and any of the others, and how many of the others are active.
 
-        Within a transaction the user is locked before it is looked for, for as long as the transaction lasts, so that
-        none comes in meanwhile: whoever adds one locks both. The lock is a shared one, which Django does not have; an
-        exclusive one would let a user send one message at a time. SQLite has one writer at a time.
+        In a transaction the user's row is locked before the entries are read, and until its end, so that no entry comes
+        in meanwhile: whoever adds one locks the rows of both users. The lock is a shared one, which Django's ORM does
+        not offer; an exclusive one would let a user send one message at a time. SQLite has one writer at a time anyway.
+
+        The entries are joined, and not asked for by EXISTS, for a reason. InnoDB reads joined tables of a locking
+        statement as they are once the lock is granted. It reads a subquery from a snapshot that was taken when the
+        statement began: while it waited for the lock, an entry may have been committed that the snapshot does not have.
+
+        One row of the join tells all: an outer join is NULL only where nothing matches.
         """
         others = ", ".join(["%s"] * len(other_ids)) or "NULL"
         with connection.cursor() as cursor:
             cursor.execute(
                 f"""
-                SELECT COUNT(by_user.id) + COUNT(by_other.id),
+                SELECT by_user.id IS NOT NULL OR by_other.id IS NOT NULL,
                     (SELECT COUNT(*) FROM users_user other WHERE other.id IN ({others}) AND other.is_active)
                 FROM users_user
                 LEFT JOIN users_blacklistentry by_user
@@ -225,12 +210,14 @@ class BlacklistEntryQuerySet(models.QuerySet):
                 LEFT JOIN users_blacklistentry by_other
                     ON by_other.user2_id = users_user.id AND by_other.user1_id IN ({others})
                 WHERE users_user.id = %s
+                LIMIT 1
                 {"LOCK IN SHARE MODE" if connection.vendor == "mysql" else ""}
                 """,  # noqa: S608
                 [*other_ids, *other_ids, *other_ids, user.pk],
             )
-            number, active = cursor.fetchone()
-        return number > 0, active
+            # There is no row where the user was deleted since the request began. Nothing stands between nobody.
+            is_blacklisted, active = cursor.fetchone() or (False, 0)
+        return bool(is_blacklisted), active
 
 
 class BlacklistEntry(Pair):
@@ -245,6 +232,10 @@ class BlacklistEntry(Pair):
 
 
 class AuthTokenQuerySet(models.QuerySet):
+    def end(self):
+        """End the tokens: from now on they are not valid."""
+        self.delete()
+
     def unexpired(self):
         return self.filter(last_used__gt=timezone.now() - timedelta(days=settings.TOKEN_TTL_DAYS))
 

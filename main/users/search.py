@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.db.models.constants import OnConflict
 
 from common.keys import KEY_LENGTH, ExactCharField, text_key
-from users.instances import INSTANCE_FIELDS
+from users import representations
 
 # Ranks of entries: the whole username, one an account, for the order of the first results; suffixes of all the words.
 USERNAME, SUFFIX = 0, 1
@@ -92,15 +92,15 @@ class SearchEntryQuerySet(models.QuerySet):
                 entries = entries.filter(user__search_text__contains=other)
         entries = entries.filter(user__is_active=True).exclude(user=searcher)
 
-        columns = ("user__search_text", *(f"user__{field}" for field in INSTANCE_FIELDS))
+        columns = ("user__search_text", *(f"user__{field}" for field in representations.FIELDS))
         users, fetched, number = [], 0, 4 * limit
         while fetched < MOST_FETCHED:
             rows = list(entries.after(place).places(*columns)[:number])
-            for rank, suffix, user_id, search_text, *instance in rows:
+            for rank, suffix, user_id, search_text, *row in rows:
                 if not _is_repeated(rank, suffix, search_text, words, word):
                     if len(users) == limit:
                         return users, (chosen, place)
-                    users.append(dict(zip(INSTANCE_FIELDS, instance, strict=True)))
+                    users.append(representations.from_row(row, viewer=searcher))
                 place = (rank, suffix, user_id)
             fetched += len(rows)
             if len(rows) < number:

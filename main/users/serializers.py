@@ -1,4 +1,4 @@
-"""What comes in. What goes out is the user instance, which `users.models` makes without a serializer's work."""
+"""The bodies of requests. What answers are made of is in `representations`, without the cost of serializers."""
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError

@@ -7,12 +7,11 @@ from common.access import public
 from common.addresses import address_of
 from common.errors import found
 from common.pagination import paged, read_cursor, read_limit
-from common.rates import Limit
 from common.serializers import validated
 from common.validators import has_control_characters
-from users import actions
-from users.actions import NO_USER, find_noted_user, find_user
-from users.models import BlacklistEntry, ContactBookEntry, User
+from users import actions, representations
+from users.guards import NO_USER, find_noted_user, find_user
+from users.models import BlacklistEntry
 from users.search import SearchEntry
 from users.serializers import (
     LoginSerializer,
@@ -20,6 +19,7 @@ from users.serializers import (
     ProfileChangeSerializer,
     RegisterSerializer,
 )
+from users.throttles import SearchThrottle
 
 # Accounts
 
@@ -28,7 +28,7 @@ from users.serializers import (
 class RegisterView(APIView):
     def post(self, request):
         user = actions.register(**validated(RegisterSerializer, request), address=address_of(request))
-        return Response(user.instance, status.HTTP_201_CREATED)
+        return Response(representations.of_user(user, viewer=user), status.HTTP_201_CREATED)
 
 
 @public
@@ -59,11 +59,12 @@ class PasswordView(APIView):
 
 class ProfileView(APIView):
     def get(self, request):
-        return Response(request.user.instance)
+        return Response(representations.of_user(request.user, viewer=request.user))
 
     def put(self, request):
         changes = validated(ProfileChangeSerializer, request, partial=True)
-        return Response(actions.change_profile(request.user, changes).instance)
+        user = actions.change_profile(request.user, changes)
+        return Response(representations.of_user(user, viewer=user))
 
     def patch(self, request):
         return self.put(request)
@@ -77,8 +78,9 @@ class ProfileView(APIView):
 
 
 class FindUsersView(APIView):
+    throttle_classes = [SearchThrottle]
+
     def get(self, request):
-        Limit("SEARCH_RATE", request.user.pk, leased=True).spend()
         text = self.read_search(request)
         limit = read_limit(request, default=20)
         after = read_cursor(request)
@@ -97,7 +99,7 @@ class FindUsersView(APIView):
 
 class ViewUserView(APIView):
     def get(self, request, username):
-        return Response(found(User.objects.instance_of(username), NO_USER))
+        return Response(found(representations.of_username(username, viewer=request.user), NO_USER))
 
 
 # Blacklist
@@ -138,14 +140,14 @@ class BlacklistUserView(APIView):
 
 class ContactBookView(APIView):
     def get(self, request):
-        return Response(ContactBookEntry.objects.contacts_of(request.user))
+        return Response(representations.of_contacts(request.user))
 
 
 class ContactView(APIView):
     def post(self, request, username):
         other = find_user(username)
         actions.add_contact(request.user, other)
-        return Response(other.instance, status.HTTP_201_CREATED)
+        return Response(representations.of_user(other, viewer=request.user), status.HTTP_201_CREATED)
 
     def delete(self, request, username):
         actions.remove_contact(request.user, find_noted_user(username))

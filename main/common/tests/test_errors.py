@@ -2,7 +2,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import InterfaceError, OperationalError, ProgrammingError
 
-from common.errors import database_is_away
+from common.database import database_is_away
 from users import actions
 
 

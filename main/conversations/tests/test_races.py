@@ -6,7 +6,7 @@ import pytest
 from django.db import transaction
 from rest_framework.exceptions import NotFound
 
-from conversations import actions
+from conversations import actions, guards
 from conversations.models import Conversation, Membership, Message
 from tests.concurrency import at_once, copies, statuses
 
@@ -125,7 +125,7 @@ def test_once_a_blacklisting_has_answered_nothing_gets_in(as_alice, as_bob, priv
 def test_a_blacklisting_waits_for_what_was_allowed_before_it(as_alice, as_bob, private, monkeypatch):
     """The narrowest moment: the message has passed the check and is not yet written."""
     checked, may_go_on = Event(), Event()
-    check = actions.require_exchange
+    check = guards.require_exchange
 
     def slow_check(user, other_ids):
         answer = check(user, other_ids)
@@ -133,7 +133,7 @@ def test_a_blacklisting_waits_for_what_was_allowed_before_it(as_alice, as_bob, p
         may_go_on.wait(0.5)
         return answer
 
-    monkeypatch.setattr(actions, "require_exchange", slow_check)
+    monkeypatch.setattr(guards, "require_exchange", slow_check)
 
     def blacklist():
         assert checked.wait(5)

@@ -1,5 +1,6 @@
 import pytest
 
+from conftest import represent
 from users import actions
 from users.models import ContactBookEntry
 
@@ -25,8 +26,8 @@ def test_the_book_lists_all_contacts_by_username_in_two_queries(alice, as_alice,
 
 def test_adding_answers_the_contact_and_tells_nobody(bob, as_alice, as_bob, as_charlie):
     answer = as_alice.post(BOOK + "BOB")
-    assert (answer.status_code, answer.json()) == (201, bob.instance)
-    assert as_alice.get(BOOK).json() == [bob.instance]
+    assert (answer.status_code, answer.json()) == (201, represent(bob))
+    assert as_alice.get(BOOK).json() == [represent(bob)]
     assert as_bob.get(BOOK).json() == []
     assert as_charlie.get(BOOK).json() == []
 
@@ -88,7 +89,7 @@ def test_removing_takes_ones_own_entry_alone(as_alice, as_bob, alice, charlie):
     answer = as_alice.delete(BOOK + "Bob")
     assert (answer.status_code, answer.content) == (204, b"")
     assert as_alice.get(BOOK).json() == []
-    assert as_bob.get(BOOK).json() == [alice.instance, charlie.instance]
+    assert as_bob.get(BOOK).json() == [represent(alice), represent(charlie)]
     answer = as_alice.delete(BOOK + "bob")
     assert (answer.status_code, answer.json()) == (404, {"detail": "This user is not in your contact book."})
 
@@ -100,7 +101,7 @@ def test_a_deactivated_contact_is_hidden_until_it_is_back(as_alice, bob):
     assert as_alice.get(BOOK).json() == []
     bob.is_active = True
     bob.save()
-    assert as_alice.get(BOOK).json() == [bob.instance]
+    assert as_alice.get(BOOK).json() == [represent(bob)]
 
 
 def test_a_renamed_contact_stays(as_alice, as_bob):

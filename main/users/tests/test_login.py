@@ -3,7 +3,7 @@ from unittest.mock import patch
 import pytest
 from django.contrib.auth import hashers
 
-from conftest import PASSWORD
+from conftest import PASSWORD, represent
 from users import actions
 from users.models import AuthToken, User
 
@@ -18,7 +18,7 @@ def test_a_login_answers_a_token_that_works(alice, anonymous, username):
     assert answer.status_code == 200
     assert list(answer.json()) == ["token"]
     anonymous.credentials(HTTP_AUTHORIZATION=f"Token {answer.json()['token']}")
-    assert anonymous.get("/users/profile").json() == alice.instance
+    assert anonymous.get("/users/profile").json() == represent(alice)
 
 
 def test_every_login_makes_a_token_and_earlier_ones_stay_good(as_alice, anonymous):

@@ -1,6 +1,6 @@
 import pytest
 
-from conftest import PASSWORD
+from conftest import PASSWORD, represent
 from users.models import AuthToken
 
 NEW = "another-horse-battery"
@@ -19,7 +19,7 @@ def test_changing_the_password_answers_a_new_token_and_ends_the_others(alice, as
     assert elsewhere.get("/users/profile").status_code == 401
     assert as_bob.get("/users/profile").status_code == 200
     anonymous.credentials(HTTP_AUTHORIZATION=f"Token {answer.json()['token']}")
-    assert anonymous.get("/users/profile").json() == alice.instance
+    assert anonymous.get("/users/profile").json() == represent(alice)
 
 
 def test_the_new_password_is_the_one_to_log_in_with(as_alice, anonymous):

@@ -9,7 +9,7 @@ from conversations.models import Membership, Message
 MESSAGE_FIELDS = ("conversation", "number", "text", "created_at", "edited_at", "deleted", "client_id")
 
 
-def message_instances(messages, user):
+def of_messages(messages, user):
     """Of a queryset of messages; a client_id is its sender's own affair."""
     rows = messages.values(*MESSAGE_FIELDS, "sender_id", sender_name=F("sender__username"))
     return [
@@ -27,7 +27,7 @@ def message_instances(messages, user):
     ]
 
 
-def message_instance(message, user):
+def of_own_message(message, user):
     """Of a message that the user sent."""
     return {
         "conversation": message.conversation_id,
@@ -41,7 +41,7 @@ def message_instance(message, user):
     }
 
 
-def conversation_instances(conversations, user):
+def of_conversations(conversations, user):
     """Of conversations with the user's `read_number`: two queries, whatever their number."""
     ids = [conversation.pk for conversation in conversations]
     members = defaultdict(dict)
@@ -49,7 +49,7 @@ def conversation_instances(conversations, user):
     for conversation_id, user_id, username in memberships.values_list("conversation", "user", "user__username"):
         members[conversation_id][user_id] = username
     last = Message.objects.filter(conversation__in=ids, number=F("conversation__last_number"))
-    last_messages = {message["conversation"]: message for message in message_instances(last, user)}
+    last_messages = {message["conversation"]: message for message in of_messages(last, user)}
     return [
         {
             "id": conversation.pk,

@@ -1,0 +1,6 @@
+from common.rates import UserThrottle
+
+
+class SendThrottle(UserThrottle):
+    setting = "SEND_RATE"
+    methods = ("POST",)

@@ -1,0 +1,5 @@
+from common.rates import UserThrottle
+
+
+class SearchThrottle(UserThrottle):
+    setting = "SEARCH_RATE"
