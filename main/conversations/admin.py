@@ -1,7 +1,7 @@
 from django.contrib import admin
 
+from common.admin import ReadOnlyAdmin, number_of
 from conversations.models import Conversation, Membership
-from users.admin import ReadOnlyAdmin, number_of
 
 
 class MembershipInline(admin.TabularInline):

@@ -212,7 +212,11 @@ TEMPLATES = [
 # Accounts
 
 AUTH_USER_MODEL = "users.User"
-SILENCED_SYSTEM_CHECKS = ["auth.E003"]  # Usernames are unique by their key, whatever their case.
+SILENCED_SYSTEM_CHECKS = [
+    "auth.E003",  # usernames are unique by their key, whatever their case
+    "security.W005",  # HSTS_SECONDS says when subdomains are included, and preloading is allowed
+    "security.W021",
+]
 # Exactly one: a second hasher would let the time of a login tell whether the account exists.
 PASSWORD_HASHERS = ["users.hashers.Argon2idPasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -271,9 +275,10 @@ if HTTPS := switch("HTTPS", "off"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
     SECURE_REDIRECT_EXEMPT = ["^(healthz|readyz)$"]  # which are asked from within
-    SECURE_HSTS_SECONDS = 365 * 24 * 3600
-    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
-    SECURE_HSTS_PRELOAD = True
+    # Browsers refuse plain HTTP for so long after a visit, so an operator begins with an hour. The preload list of the
+    # browsers asks for a year.
+    SECURE_HSTS_SECONDS = whole_number("HSTS_SECONDS", "3600", 1, 2 * 365 * 24 * 3600)
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS >= 365 * 24 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 
 # Pages

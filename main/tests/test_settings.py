@@ -131,6 +131,12 @@ def test_where_it_listens(environment, place):
     assert evaluate("settings.BIND", **environment) == place
 
 
+@pytest.mark.parametrize(("seconds", "has_subdomains"), [("", False), ("31535999", False), ("31536000", True)])
+def test_subdomains_are_included_from_a_year_on(seconds, has_subdomains):
+    values = "settings.SECURE_HSTS_INCLUDE_SUBDOMAINS, settings.SECURE_HSTS_PRELOAD"
+    assert evaluate(values, HTTPS="on", HSTS_SECONDS=seconds) == f"{has_subdomains} {has_subdomains}"
+
+
 def test_the_deployment_check_warns_of_the_file_alone():
     production = {"ALLOWED_HOSTS": "chat.example.org", "HTTPS": "on"}
     result = start("check", "--deploy", "--fail-level", "WARNING", **production)
@@ -138,4 +144,4 @@ def test_the_deployment_check_warns_of_the_file_alone():
     assert "common.W001" in result.stderr
     assert "1 issue" in result.stderr
     result = start("check", "--deploy", "--fail-level", "WARNING", MYSQL_USER="chat", **production)
-    assert (result.returncode, result.stdout) == (0, "System check identified no issues (1 silenced).\n")
+    assert (result.returncode, result.stdout) == (0, "System check identified no issues (3 silenced).\n")

@@ -18,7 +18,7 @@ MAY_IMPORT = {"common": set(), "users": {"common"}, "conversations": {"common", 
 LAYERS = {
     "common": """
         keys validators access database errors handlers addresses logs transactions models rates upkeep middleware
-        negotiation parsers serializers pagination checks health openapi views documentation
+        negotiation parsers serializers pagination checks health openapi views documentation admin
     """,
     "users": """
         validators hashers representations search models deletion guards throttles actions receivers authentication

@@ -2,18 +2,15 @@ from contextlib import suppress
 
 from django.contrib import admin, messages
 from django.contrib.admin.forms import AdminAuthenticationForm
-from django.contrib.admin.views.main import ERROR_FLAG
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.exceptions import ValidationError
-from django.db.models import Count, OuterRef, Subquery
-from django.db.models.functions import Coalesce
 from django.http import HttpResponseRedirect
 from django.utils.safestring import mark_safe
 from rest_framework.exceptions import Throttled
 
 from common.addresses import address_of
-from common.keys import text_key
+from common.admin import ReadOnlyAdmin, SafeLookups, number_of
 from users import actions
 from users.actions import AccountGone
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
@@ -49,33 +46,6 @@ class UserForm(UserChangeForm):
     class Meta(UserChangeForm.Meta):
         model = User
         field_classes = {}  # Django's would change how a name is written.
-
-
-def number_of(model, field):
-    """The number of the model's rows that name the user in that field."""
-    rows = model.objects.filter(**{field: OuterRef("pk")}).order_by().values(field)
-    return Coalesce(Subquery(rows.annotate(number=Count("pk")).values("number")), 0)
-
-
-class SafeLookups:
-    """Lets a page be filtered and searched by what it offers, and by nothing else that stands in the URL.
-
-    Any other lookup would let a moderator guess at what is not shown, character by character.
-    """
-
-    def lookup_allowed(self, lookup, value, request=None):
-        field, _, kind = lookup.partition("__")
-        return field in self.list_filter and kind in ("exact", "gte", "lt", "isnull")
-
-    def get_search_results(self, request, queryset, search_term):
-        return super().get_search_results(request, queryset, text_key(search_term[:100]))
-
-    def changelist_view(self, request, extra_context=None):
-        try:
-            return super().changelist_view(request, extra_context)
-        except OverflowError:
-            # A time of the filter lies beyond the calendar when turned into UTC. Django answers other odd values so.
-            return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
 
 
 @admin.register(User)
@@ -207,19 +177,6 @@ class UserAdmin(SafeLookups, DjangoUserAdmin):
         if changed < selected:
             kept = f"{selected - changed} left as they were: your own account, or staff."
             self.message_user(request, kept, messages.WARNING)
-
-
-class ReadOnlyAdmin(SafeLookups, admin.ModelAdmin):
-    show_full_result_count = False
-
-    def has_add_permission(self, request):
-        return False
-
-    def has_change_permission(self, request, obj=None):
-        return False
-
-    def has_delete_permission(self, request, obj=None):
-        return False
 
 
 @admin.register(ContactBookEntry, BlacklistEntry)

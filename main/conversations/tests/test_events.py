@@ -2,6 +2,7 @@ import pytest
 from django.db import transaction
 
 from conversations.events import announce, changed
+from users.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -18,31 +19,64 @@ def heard():
     changed.disconnect(listen)
 
 
-def test_every_change_is_told_once(as_alice, as_bob, alice, bob, charlie, heard, talk):
-    group = talk.group(as_alice, "bob")
-    as_alice.put(f"/conversations/{group}", {"name": "Croquet"})
-    as_alice.post(f"/conversations/{group}/members/charlie")
+@pytest.fixture
+def party(as_alice, as_bob, as_charlie, talk):
+    """A group that alice owns, bob and charlie are in, with a message of alice's."""
+    group = talk.group(as_alice, "bob", "charlie")
     talk.send(as_alice, group, "One")
-    as_bob.post(f"/conversations/{group}/read", {"number": 1})
-    as_bob.post(f"/conversations/{group}/read", {"number": 1})
-    as_alice.put(f"/conversations/{group}/messages/1", {"text": "Two"})
-    as_alice.delete(f"/conversations/{group}/messages/1")
-    as_alice.delete(f"/conversations/{group}/messages/1")
-    as_alice.delete(f"/conversations/{group}/members/charlie")
+    return group
+
+
+CHANGES = {
+    "a new name": ("alice", "put", "", {"name": "Croquet"}, "conversation_renamed", {}),
+    "a new member": ("alice", "post", "/members/dora", None, "member_added", {"user_id": "dora"}),
+    "a member taken out": ("alice", "delete", "/members/bob", None, "member_removed", {"user_id": "bob"}),
+    "a member who leaves": ("bob", "delete", "/members/bob", None, "member_removed", {"user_id": "bob"}),
+    "a message": ("bob", "post", "/messages", {"text": "Two"}, "message_sent", {"number": 2}),
+    "an edited message": ("alice", "put", "/messages/1", {"text": "1"}, "message_edited", {"number": 1}),
+    "a deleted message": ("alice", "delete", "/messages/1", None, "message_deleted", {"number": 1}),
+    "a mark": ("bob", "post", "/read", {"number": 1}, "messages_read", {"user_id": "bob", "number": 1}),
+}
+
+
+@pytest.mark.parametrize(("who", "method", "path", "body", "event", "details"), CHANGES.values(), ids=CHANGES)
+def test_a_change_is_told_once(who, method, path, body, event, details, request, party, heard, make_user):
+    client = request.getfixturevalue(f"as_{who}")
+    make_user("dora")
+    heard.clear()
+    getattr(client, method)(f"/conversations/{party}{path}", body)
+    if "user_id" in details:
+        details = details | {"user_id": User.objects.get(username=details["user_id"]).pk}
+    assert heard == [(event, party, details)]
+
+
+def test_a_new_conversation_is_told(as_alice, as_bob, heard, talk):
+    conversations = [talk.group(as_alice), talk.open(as_alice, "bob")]
+    assert heard == [("conversation_created", pk, {}) for pk in conversations]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"), [("delete", "/messages/1", None), ("post", "/read", {"number": 1})]
+)
+def test_what_is_so_already_is_not_told_again(method, path, body, as_alice, as_bob, party, heard):
+    client = as_alice if method == "delete" else as_bob
+    getattr(client, method)(f"/conversations/{party}{path}", body)
+    heard.clear()
+    getattr(client, method)(f"/conversations/{party}{path}", body)
+    assert heard == []
+
+
+def test_the_end_of_a_conversation_is_told(as_alice, heard, talk):
+    group = talk.group(as_alice)
+    heard.clear()
     as_alice.delete(f"/conversations/{group}/members/alice")
+    assert heard == [("conversation_ended", group, {})]
+
+
+def test_a_deleted_account_leaves_its_conversations(as_bob, bob, party, heard):
+    heard.clear()
     as_bob.delete("/users/profile")
-    assert heard == [
-        ("conversation_created", group, {}),
-        ("conversation_renamed", group, {}),
-        ("member_added", group, {"user_id": charlie.pk}),
-        ("message_sent", group, {"number": 1}),
-        ("messages_read", group, {"user_id": bob.pk, "number": 1}),
-        ("message_edited", group, {"number": 1}),
-        ("message_deleted", group, {"number": 1}),
-        ("member_removed", group, {"user_id": charlie.pk}),
-        ("member_removed", group, {"user_id": alice.pk}),
-        ("conversation_ended", group, {}),
-    ]
+    assert heard == [("member_removed", party, {"user_id": bob.pk})]
 
 
 def test_what_is_refused_or_answered_again_is_not_told(as_alice, as_bob, private, heard):
