@@ -1,16 +1,23 @@
-.PHONY: run test bench check drill
+.DEFAULT_GOAL := help
+.PHONY: help run test quick check drill bench
 
-run: ## install what is missing, then serve at http://127.0.0.1:8000
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
+
+run: ## install what is missing, prepare the database, and serve at http://127.0.0.1:8000
 	@scripts/run
 
-test: ## install what is missing, then the whole suite on MariaDB and on SQLite
+test: ## run the whole suite on a MariaDB server of its own, then on SQLite
 	@scripts/test
 
-bench: ## what every call costs, among up to a million people: some twenty minutes
-	@scripts/bench
+quick: ## run one test file on SQLite, in seconds: make quick FILE=main/users/tests/test_login.py
+	@QUICK=1 scripts/test $(FILE)
 
-drill: ## break the running service and count what is lost; hunt it with generated calls
+check: ## check formatting, lint, types, migrations, the OpenAPI document and deployment settings
+	@scripts/check
+
+drill: ## kill and stall the running service, count what is lost; call it with thousands of generated requests
 	@scripts/drill
 
-check: ## formatting, lint, migrations, OpenAPI document and deployment settings
-	@scripts/check
+bench: ## measure what every call costs, among up to a million people: about twenty minutes
+	@scripts/bench
