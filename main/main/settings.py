@@ -253,6 +253,17 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "",
     "SORT_OPERATIONS": False,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    # Without a name here an enumeration is called after its field: MessageEnum.
+    "ENUM_NAME_OVERRIDES": {
+        "BlacklistMessage": [
+            "Neither of you has blacklisted the other.",
+            "You have blacklisted this user.",
+            "This user has blacklisted you.",
+            "You have blacklisted each other.",
+        ],
+        "ConversationKind": ["private", "group"],
+        "HealthStatus": ["ok"],
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     # Of no other site: the validator would be asked what it thinks of every schema.
