@@ -1,9 +1,10 @@
-"""What the OpenAPI document is made of. Each app describes its calls in a module `documentation` of its own."""
+"""The parts of the OpenAPI document. Each app describes its calls in its own module `documentation`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from functools import cache
 from threading import Lock
+from typing import Any, TypeVar
 
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiJsonRenderer2
@@ -15,67 +16,77 @@ from drf_spectacular.utils import (
     extend_schema_view,
 )
 from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.views import APIView
 
 from common.access import is_public
 
 
+Method = TypeVar("Method", bound=Callable[..., object])
+# By status, or by status and media type.
+Responses = dict[int | tuple[int, str], OpenApiResponse]
+# The document, or a part of it.
+JSON = dict[str, Any]
+
+
 class Detail(serializers.Serializer):
-    """What the framework answers itself."""
+    """An answer of the framework itself."""
 
     detail = serializers.CharField()
 
 
 class Refusal(serializers.Serializer):
-    """A rule of the service refuses."""
+    """A rule refuses the request."""
 
     message = serializers.CharField()
 
 
-# Why, by the field that is wrong: an object that no serializer can describe.
+# The reasons by field. No serializer can describe an object with any keys.
 FIELD_ERRORS = {
     "type": "object",
     "additionalProperties": {"type": "array", "items": {"type": "string"}},
     "description": "Why, by the field that is wrong.",
     "example": {"email": ["This field is required."]},
 }
+# Generated clients take the first one that fits, so the one with any keys comes last.
 BAD_REQUEST = {
-    "oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("FieldErrors", "Refusal", "Detail")],
+    "oneOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Refusal", "Detail", "FieldErrors")],
 }
 
 
 @dataclass(frozen=True)
 class Call:
-    """What the document says of one call, besides who may call it."""
+    """The documentation of one call. Whether it needs a token is read from its view."""
 
     operation_id: str
     summary: str
     _: KW_ONLY
-    # What is answered, by status: a serializer, or None for an empty body.
-    answers: dict
-    # The serializer of the request.
-    body: type | None = None
-    parameters: Sequence = ()
-    # Why it may be 400, besides what is wrong with a body.
+    # The answers by status: a serializer, or None for an empty body.
+    answers: dict[int, serializers.Serializer | type[serializers.Serializer] | None]
+    # The serializer of the request's body.
+    body: serializers.Serializer | type[serializers.Serializer] | None = None
+    parameters: Sequence[OpenApiParameter] = ()
+    # Reasons for 400 other than a wrong body.
     bad: str | None = None
-    # Why a rule refuses, by status.
-    refusals: dict = field(default_factory=dict)
-    # What a 404 may mean.
+    # Reasons why a rule refuses, by status.
+    refusals: dict[int, str] = field(default_factory=dict)
+    # The meaning of a 404.
     missing: str | None = None
-    # Whether there are Link headers, a 429, a 503 without the database, and a page for browsers.
+    # Whether there are Link headers; a 429; a 503 without the database; an HTML page for browsers.
     is_paged: bool = False
     is_limited: bool = False
     needs_database: bool = True
     is_page: bool = False
-    # What it stands under, if not under the first part of its path.
+    # The tag, if not the first part of the path.
     tag: str | None = None
 
-    def schema(self, *, needs_token):
-        """The decorator that gives this to the method of a view."""
+    def schema(self, *, needs_token: bool) -> Callable[[Method], Method]:
+        """The decorator that adds this documentation to a method of a view."""
         responses = self.responses(needs_token)
         return extend_schema(
             operation_id=self.operation_id,
             summary=self.summary,
-            # Clients that are generated understand one media type. The text of the document tells of forms.
+            # One media type only: client generators cannot handle three. The document's text mentions forms.
             request={"application/json": self.body} if self.body else None,
             responses=responses,
             parameters=[*self.parameters, *_headers(responses, self.is_paged)],
@@ -83,8 +94,10 @@ class Call:
             tags=[self.tag] if self.tag else None,
         )
 
-    def responses(self, needs_token):
-        responses = {status: OpenApiResponse(answer, _MEANINGS[status]) for status, answer in self.answers.items()}
+    def responses(self, needs_token: bool) -> Responses:
+        responses: Responses = {
+            status: OpenApiResponse(answer, _MEANINGS[status]) for status, answer in self.answers.items()
+        }
         if self.is_page:
             responses[200, "text/html"] = OpenApiResponse(str, "The same as a page, where the client accepts HTML.")
         for status, why in self.refusals.items():
@@ -107,14 +120,14 @@ class Call:
         return responses | {status: OpenApiResponse(Detail, why) for status, why in details.items() if why}
 
 
-def document(view, **calls):
-    """Give the methods of the view, by name, their documentation."""
+def document(view: type[APIView], **calls: Call) -> None:
+    """Add documentation to the methods of the view, by name."""
     needs_token = not is_public(view)
     extend_schema_view(**{method: call.schema(needs_token=needs_token) for method, call in calls.items()})(view)
 
 
-def parameter(name, type, description, **constraints):
-    """A parameter of the query that may be left out."""
+def parameter(name: str, type: str, description: str, **constraints: int) -> OpenApiParameter:
+    """An optional parameter of the query."""
     return OpenApiParameter(name, {"type": type, **constraints}, description=description)
 
 
@@ -122,15 +135,17 @@ LIMIT = parameter("limit", "integer", "How many a page may have.", minimum=1, ma
 USERNAME = OpenApiParameter("username", str, OpenApiParameter.PATH, description="In whatever case.")
 CURSOR = parameter("cursor", "string", "Where to go on, from the Link header of the page before.")
 
-# The tag of the calls that tell of the service itself.
+# The tag of the calls about the service itself.
 SERVICE = "service"
 
 _generating = Lock()
 _MEANINGS = {200: "Done.", 201: "Made.", 204: "Done; there is nothing to say."}
 
 
-def _headers(responses, paged):
-    def header(name, statuses, description, type=str, required=True):
+def _headers(responses: Responses, paged: bool) -> Iterator[OpenApiParameter]:
+    def header(
+        name: str, statuses: Sequence[int] | bool, description: str, type: type = str, required: bool = True
+    ) -> OpenApiParameter:
         return OpenApiParameter(
             name, type, OpenApiParameter.HEADER, description=description, response=statuses, required=required
         )
@@ -144,31 +159,31 @@ def _headers(responses, paged):
     yield header("X-Request-ID", True, "What the server's log calls this request.")
 
 
-def example(name, value, **options):
+def example(name: str, value: dict[str, Any], **options: Any) -> OpenApiExample:
     return OpenApiExample(name, value=value, **options)
 
 
-def schema_as_json():
-    """The OpenAPI document as bytes, made once."""
-    # The generator is not made for several threads.
+def schema_as_json() -> bytes:
+    """The OpenAPI document as bytes, generated once."""
+    # The generator is not safe to use from several threads.
     with _generating:
         return _schema_as_json()
 
 
 @cache
-def _schema():
+def _schema() -> JSON:
     return SchemaGenerator().get_schema(request=None, public=True)
 
 
 @cache
-def _schema_as_json():
+def _schema_as_json() -> bytes:
     return OpenApiJsonRenderer2().render(_schema(), renderer_context={})
 
 
-def operations():
+def operations() -> list[tuple[str, str, str, bool]]:
     """All calls as (method, path, summary, whether it needs a token), in the order of the URLs.
 
-    Those that tell of the service itself are left out.
+    The calls about the service itself are left out.
     """
     with _generating:
         paths = _schema()["paths"]
@@ -180,13 +195,13 @@ def operations():
     ]
 
 
-def each_call_once(endpoints):
-    """A hook of the generator: the contact book is served without its last slash, too."""
+def each_call_once(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Hook of the generator: leave out the contact book's second URL, without the last slash."""
     return [endpoint for endpoint in endpoints if endpoint[0] != "/users/contacts/contact-book"]
 
 
-def say_all(result, generator, request, public):
-    """A hook of the generator: an answer has all of the fields listed and no others; a request may have others."""
+def say_all(result: JSON, generator: SchemaGenerator, request: Request | None, public: bool) -> JSON:
+    """Hook of the generator: an answer has exactly the fields listed; a request may have others."""
     schemas = result["components"]["schemas"]
     schemas["FieldErrors"] = FIELD_ERRORS
     requested = {

@@ -1,11 +1,12 @@
-"""The settings; `dot_env_template` lists what can be set, in the environment or in main/main/.env."""
+"""The settings. `dot_env_template` lists what can be set in the environment or in main/main/.env."""
 
 import os
 import re
 import socket
 import tempfile
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
@@ -16,37 +17,37 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 load_dotenv(os.environ.get("ENV_FILE", BASE_DIR / "main" / ".env"), interpolate=False)
 
 
-def text(name, default=None):
-    """The value of a variable; one that is set to nothing counts as not set."""
+def text(name: str, default: str | None = None) -> str:
+    """The value of a variable. An empty one counts as not set."""
     value = os.environ.get(name, "").strip() or default
     if value is None:
         raise ImproperlyConfigured(f"{name} is missing: set it in the environment or in main/main/.env.")
     return value
 
 
-def switch(name, default):
+def switch(name: str, default: str) -> bool:
     value = text(name, default).lower()
     if value not in ("on", "off", "true", "false", "1", "0", "yes", "no"):
         raise ImproperlyConfigured(f"{name} must be on or off, not {value!r}.")
     return value in ("on", "true", "1", "yes")
 
 
-def whole_number(name, default, lowest, highest):
+def whole_number(name: str, default: str, lowest: int, highest: int) -> int:
     value = text(name, default)
     if not re.fullmatch(r"[0-9]{1,9}", value) or not lowest <= int(value) <= highest:
         raise ImproperlyConfigured(f"{name} must be a whole number from {lowest} to {highest}, not {value!r}.")
     return int(value)
 
 
-def one_of(name, default, *choices):
+def one_of(name: str, default: str, *choices: str) -> str:
     value = text(name, default)
     if value not in choices:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
     return value
 
 
-def rate(name, default):
-    """(number, seconds) of a rate such as 10/min, or None where it is set to nothing."""
+def rate(name: str, default: str) -> tuple[int, int] | None:
+    """A rate such as 10/min as (number, seconds), or None if it is empty."""
     value = os.environ.get(name, default).strip()
     periods = {"sec": 1, "min": 60, "hour": 3600, "day": 86400}
     if not value:
@@ -57,19 +58,19 @@ def rate(name, default):
     return int(match[1]), periods[match[2]]
 
 
-def networks(name):
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
     try:
         return [ip_network(word) for word in words(name)]
     except ValueError as error:
         raise ImproperlyConfigured(f"{name} must list addresses and networks: {error}.") from None
 
 
-def words(name, default=""):
+def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 
 
-def origins(name):
-    """Origins as (exact ones, patterns); a port of `*` stands for every port and for none."""
+def origins(name: str) -> tuple[list[str], list[str]]:
+    """Origins as (exact ones, patterns). The port `*` means any port, or none."""
     exact, patterns = [], []
     for origin in words(name):
         if not re.fullmatch(r"https?://(\[[0-9a-fA-F:]+\]|[^\s/\[\]:*]+)(:[0-9]+|:\*)?", origin):
@@ -81,14 +82,14 @@ def origins(name):
     return exact, patterns
 
 
-def existing_file(name):
+def existing_file(name: str) -> str:
     path = text(name, "")
     if path and not Path(path).is_file():
         raise ImproperlyConfigured(f"{name} names a file that is not there: {path}")
     return path
 
 
-def address(name, default):
+def address(name: str, default: str) -> str:
     """Where to listen: host:port, [IPv6 address]:port, or unix:/path."""
     value = text(name, default)
     match = re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[^\s/\[\]:]+):([0-9]{1,5})|unix:/\S+", value)
@@ -97,8 +98,8 @@ def address(name, default):
     return value
 
 
-def mysql():
-    options = {
+def mysql() -> dict[str, Any]:
+    options: dict[str, Any] = {
         "charset": "utf8mb4",
         "connect_timeout": 5,
         "read_timeout": 30,
@@ -119,17 +120,17 @@ def mysql():
     }
 
 
-def sqlite():
+def sqlite() -> dict[str, Any]:
     return {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": text("SQLITE_FILE", str(BASE_DIR / "db.sqlite3")),
-        # As Django ships it, 36 of 90 concurrent writes failed with "database is locked"; like this, none.
+        # With Django's defaults 36 of 90 concurrent writes failed with "database is locked"; with these, none.
         "OPTIONS": {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         },
-        # A file, not memory: the races in the tests are between connections.
+        # A file, not memory: the tests of races use several connections.
         "TEST": {"NAME": Path(tempfile.gettempdir()) / f"chat-test-{os.getpid()}.sqlite3"},
     }
 
@@ -140,8 +141,8 @@ ALLOWED_HOSTS = words("ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{socket.getho
 
 TOKEN_TTL_DAYS = whole_number("TOKEN_TTL_DAYS", "30", 1, 36500)
 
-# Guards, (number, seconds) or None: wrong passwords and registrations for each address; searches, messages and new
-# conversations for each user.
+# Limits as (number, seconds) or None: wrong passwords and registrations per address; searches, messages and new
+# conversations per user.
 LOGIN_RATE = rate("LOGIN_RATE", "20/min")
 REGISTER_RATE = rate("REGISTER_RATE", "60/min")
 SEARCH_RATE = rate("SEARCH_RATE", "600/min")
@@ -149,14 +150,14 @@ SEND_RATE = rate("SEND_RATE", "1200/min")
 OPEN_RATE = rate("OPEN_RATE", "60/min")
 TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
 
-# The server: where it listens, its processes, and the threads of each.
+# The server: where it listens, its processes, and the threads of each process.
 PORT = whole_number("PORT", "0", 0, 65535)
 BIND = address("BIND", f"0.0.0.0:{PORT}" if PORT else "127.0.0.1:8000")
 WEB_CONCURRENCY = whole_number("WEB_CONCURRENCY", "2", 1, 1000)
 THREADS = whole_number("THREADS", "4", 1, 1000)
 
 DATABASES = {"default": mysql() if text("MYSQL_USER", "") else sqlite()}
-# A connection a request costs half the throughput; the health check notices one that the server has closed.
+# A new connection per request halves the throughput. Health checks notice connections that the server has closed.
 DATABASES["default"] |= {"CONN_MAX_AGE": 300, "CONN_HEALTH_CHECKS": True}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
@@ -213,11 +214,11 @@ TEMPLATES = [
 
 AUTH_USER_MODEL = "users.User"
 SILENCED_SYSTEM_CHECKS = [
-    "auth.E003",  # usernames are unique by their key, whatever their case
+    "auth.E003",  # usernames are unique by their key
     "security.W005",  # HSTS_SECONDS says when subdomains are included, and preloading is allowed
     "security.W021",
 ]
-# Exactly one: a second hasher would let the time of a login tell whether the account exists.
+# Only one: with a second hasher the time of a login would tell whether the account exists.
 PASSWORD_HASHERS = ["users.hashers.Argon2idPasswordHasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -266,11 +267,11 @@ SPECTACULAR_SETTINGS = {
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # Of no other site: the validator would be asked what it thinks of every schema.
+    # No other site is asked: the validator would be sent every schema.
     "SWAGGER_UI_SETTINGS": {"persistAuthorization": True, "displayRequestDuration": True, "validatorUrl": None},
 }
 
-# The longest body that any call needs is a few kilobytes.
+# No call needs a body of more than a few kilobytes.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 
@@ -280,14 +281,14 @@ CORS_ALLOW_ALL_ORIGINS = DEBUG
 CORS_ALLOWED_ORIGINS, CORS_ALLOWED_ORIGIN_REGEXES = origins("CORS_ALLOWED_ORIGINS")
 CORS_EXPOSE_HEADERS = ["Link", "Retry-After", "X-Request-ID"]
 
-# HTTPS, spoken by the proxy in front, which sets this header and lets no client set it
+# HTTPS at the proxy in front. The proxy sets this header and must not let clients set it.
 
 if HTTPS := switch("HTTPS", "off"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = ["^(healthz|readyz)$"]  # which are asked from within
-    # Browsers refuse plain HTTP for so long after a visit, so an operator begins with an hour. The preload list of the
-    # browsers asks for a year.
+    SECURE_REDIRECT_EXEMPT = ["^(healthz|readyz)$"]  # asked from within the network
+    # For this time after a visit browsers refuse plain HTTP, so operators begin with an hour. The preload list of the
+    # browsers requires a year.
     SECURE_HSTS_SECONDS = whole_number("HSTS_SECONDS", "3600", 1, 2 * 365 * 24 * 3600)
     SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = SECURE_HSTS_SECONDS >= 365 * 24 * 3600
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
@@ -298,10 +299,10 @@ LANGUAGE_CODE = "en-us"
 USE_TZ = True
 TIME_ZONE = "UTC"
 STATIC_URL = "/static/"
-# The few files of the admin are served from where the packages keep them, without a step that collects them.
+# Static files are served from the packages, without collecting them.
 WHITENOISE_USE_FINDERS = True
 
-# Everything goes to standard error, a line each. SQL is never logged, since its parameters hold digests.
+# Everything goes to standard error, one line each. SQL is never logged: its parameters contain digests.
 
 LOG_FORMAT = one_of("LOG_FORMAT", "text", "text", "json")
 LOGGING = {
@@ -317,9 +318,9 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "level": "INFO"},
         "django.db.backends": {"level": "INFO"},
-        # The line of the request tells of a refusal; of a failure this tells the rest.
+        # Refusals are in the request's own line; this logger adds the details of failures.
         "django.request": {"level": "ERROR"},
-        # It warns of each request that is not HTTP, which any stranger may send.
+        # It logs a warning for every request that is not HTTP.
         "uvicorn": {"level": "ERROR"},
     },
 }
