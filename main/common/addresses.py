@@ -1,15 +1,19 @@
-"""Where a request comes from."""
+"""The address of the client that sent a request."""
 
 import re
-from ipaddress import IPv6Network, ip_address
+from collections.abc import Iterator
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 
 from django.conf import settings
+from django.http import HttpRequest
+
+Address = IPv4Address | IPv6Address
 
 
-def address_of(request):
-    """The address of the client, as far as TRUSTED_PROXIES vouches for it, as text.
+def address_of(request: HttpRequest) -> str:
+    """The client's address as text, "" if there is none. X-Forwarded-For counts as far as TRUSTED_PROXIES sent it.
 
-    Of IPv6 it is the network of 56 bits, of which one customer has all addresses. "" if there is none.
+    For IPv6 it is the network of 56 bits: one customer has all addresses of such a network.
     """
     client = None
     for hop in _hops(request):
@@ -24,29 +28,29 @@ def address_of(request):
     return str(client if client.version == 4 else IPv6Network((client, 56), strict=False))
 
 
-def comes_from_proxy(request):
+def comes_from_proxy(request: HttpRequest) -> bool:
     remote = request.META.get("REMOTE_ADDR", "")
     return _is_unix_socket(remote) or _is_proxy(_parsed(remote))
 
 
-def _hops(request):
-    """Who handed the request on, the last first, as each told of the one before."""
+def _hops(request: HttpRequest) -> Iterator[str]:
+    """The hosts that passed the request on, the nearest first."""
     remote = request.META.get("REMOTE_ADDR", "")
     if not _is_unix_socket(remote):
         yield remote
     yield from reversed(request.headers.get("X-Forwarded-For", "").split(","))
 
 
-def _is_unix_socket(remote):
-    # Only a proxy on this machine comes that way, if there are any.
+def _is_unix_socket(remote: str) -> bool:
+    # Only a proxy on this machine connects through a Unix socket.
     return not remote and bool(settings.TRUSTED_PROXIES)
 
 
-def _is_proxy(address):
+def _is_proxy(address: Address | None) -> bool:
     return address is not None and any(address in network for network in settings.TRUSTED_PROXIES)
 
 
-def _parsed(text):
+def _parsed(text: str) -> Address | None:
     with_port = re.fullmatch(r"\s*(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):[0-9]+\s*", text)
     try:
         address = ip_address(with_port[1] or with_port[2] if with_port else text.strip())

@@ -1,10 +1,13 @@
+from collections.abc import Sequence
+
+from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import Tags, Warning, register
+from django.core.checks import CheckMessage, Tags, Warning, register
 
 
 @register(Tags.database, deploy=True)
-def database_is_a_server(app_configs, **kwargs):
-    """Warn an operator who deploys on the embedded database."""
+def database_is_a_server(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
+    """Warn about a deployment on the embedded database."""
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         return [
             Warning(

@@ -2,12 +2,12 @@
 
 from django.db import InterfaceError, OperationalError
 
-# Two transactions of MySQL or MariaDB that wait for each other; one that has waited for a lock too long.
+# Error codes of MySQL and MariaDB: a deadlock, and a wait for a lock that timed out.
 DEADLOCK, LOCK_WAIT_TIMEOUT = 1213, 1205
 
-# Of MySQL and MariaDB, besides all from 2000 to 2099, which are of the connection: too many connections, shutting down,
-# lock wait, deadlock, read-only, interrupted, no disk, killed, out of time; and of a node of a Galera cluster that is
-# not ready, or goes: 1047, 1180.
+# Error codes of MySQL and MariaDB that mean a temporary outage: too many connections, shutdown, deadlock, lock wait,
+# read-only, interrupted, disk full, killed, timed out; 1047 and 1180 come from a node of a Galera cluster that is not
+# ready, or leaves. All codes from 2000 to 2099 are connection errors.
 MYSQL_AWAY = {1040, 1047, 1053, 1180, 1203, 1205, 1213, 1290, 1317, 1021, 1836, 1927, 1969, 3024}
 SQLITE_AWAY = (
     "database is locked",
@@ -18,7 +18,7 @@ SQLITE_AWAY = (
 )
 
 
-def database_is_away(error):
+def database_is_away(error: BaseException | None) -> bool:
     """True for a temporary outage, False for a bug in a query."""
     if not isinstance(error, OperationalError):
         return isinstance(error, InterfaceError)

@@ -1,10 +1,14 @@
-"""The exceptions by which a rule of the service refuses, and `found`."""
+"""Exceptions for rules that refuse a request, and `found` for 404."""
+
+from typing import TypeVar
 
 from rest_framework import exceptions, status
 
+Thing = TypeVar("Thing")
+
 
 class RuleRefusal(exceptions.APIException):
-    """A rule of the service refuses a well-formed request; answered as `{"message": why}`."""
+    """A rule refuses a well-formed request; answered as `{"message": why}`."""
 
 
 class BadRequest(RuleRefusal):
@@ -19,8 +23,8 @@ class Conflict(RuleRefusal):
     status_code = status.HTTP_409_CONFLICT
 
 
-def found(thing, otherwise):
-    """The thing, or 404 with the sentence if it is None."""
+def found(thing: Thing | None, otherwise: str) -> Thing:
+    """Return the thing, or raise 404 with the sentence if it is None."""
     if thing is None:
         raise exceptions.NotFound(otherwise)
     return thing

@@ -1,18 +1,19 @@
 from functools import cache
 
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 
-# Seconds in which the database must connect, and answer each question.
+# Seconds within which the database must accept a connection, and answer each query.
 PATIENCE = 1
 
 
-def what_is_missing():
-    """Why the service cannot do its work, as a sentence, or None if it can."""
+def what_is_missing() -> str | None:
+    """Why the service cannot work, as a sentence, or None if it can."""
     probe = _new_connection()
     try:
         with probe.cursor() as cursor:
-            # Not by Django's recorder, which asks over the thread's own connection.
+            # Django's MigrationRecorder would use the thread's own connection, which waits longer.
             cursor.execute("SELECT app, name FROM django_migrations")
             applied = set(cursor.fetchall())
     except DatabaseError:
@@ -22,8 +23,8 @@ def what_is_missing():
     return None if _migrations() <= applied else "There are migrations to apply."
 
 
-def _new_connection():
-    """One of its own, since the others wait longer than anybody who asks this."""
+def _new_connection() -> BaseDatabaseWrapper:
+    """A separate connection with short timeouts: a health check must not wait as long as a call may."""
     probe = connections.create_connection(DEFAULT_DB_ALIAS)
     if probe.vendor == "mysql":
         timeouts = dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), PATIENCE)
@@ -35,5 +36,5 @@ def _new_connection():
 
 
 @cache
-def _migrations():
+def _migrations() -> set[tuple[str, str]]:
     return set(MigrationLoader(None).disk_migrations)

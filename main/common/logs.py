@@ -1,4 +1,4 @@
-"""What the log is made of: a line a request, and what goes wrong, each with the id of its request."""
+"""The log: one line per request, and errors, each with the id of its request."""
 
 import json
 import logging
@@ -9,12 +9,12 @@ request_id = ContextVar("request_id", default="-")
 
 
 class Completion(logging.Filter):
-    """Gives a record its request's id, and takes from it what a stranger could fill the log with."""
+    """Adds the request's id to a record, and removes what strangers could fill the log with."""
 
-    def filter(self, record):
+    def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
-        if record.name == "django.request" and record.args:
-            # Why, without the path; the line of the request has the route.
+        if record.name == "django.request" and isinstance(record.args, tuple) and record.args:
+            # The reason without the path; the request's own line has the route.
             record.msg, record.args = record.args[0], ()
         status_code = getattr(record, "status_code", 500)
         if status_code == 503 and record.exc_info:
@@ -26,14 +26,14 @@ class Completion(logging.Filter):
 
 
 class JSONFormatter(logging.Formatter):
-    """A JSON object a line, with the record's `fields` as keys of their own."""
+    """One JSON object per line; the record's `fields` become keys of it."""
 
-    def format(self, record):
+    def format(self, record: logging.LogRecord) -> str:
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "logger": record.name,
-            "request_id": record.request_id,
+            "request_id": vars(record)["request_id"],
         }
         line |= getattr(record, "fields", None) or {"message": record.getMessage()}
         if record.exc_info:

@@ -2,12 +2,16 @@ import logging
 import re
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 
 from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import Resolver404, resolve
+from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import SimpleLazyObject
 
 from common.addresses import comes_from_proxy
@@ -16,24 +20,26 @@ from common.logs import request_id
 
 logger = logging.getLogger("requests")
 
+GetResponse = Callable[[HttpRequest], HttpResponse]
+
 
 class RequestLogMiddleware:
-    """Writes a line for each request and gives it an id, which the answer and every line of the log about it carry.
+    """Logs one line per request and gives the request an id, which its answer and all its log lines have.
 
-    The line has the route instead of the path, and nothing of query, headers and bodies: those may hold secrets.
+    The line has the route, not the path, and nothing of query, headers and bodies: those may contain secrets.
     """
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request):
+    def __call__(self, request: HttpRequest) -> HttpResponse:
         started = time.perf_counter()
         token = request_id.set(self.read_id(request) or secrets.token_hex(8))
         try:
             response = self.get_response(request)
             response["X-Request-ID"] = request_id.get()
             fields = {
-                "method": request.method if re.fullmatch("[A-Z]{1,20}", request.method) else "-",
+                "method": request.method if re.fullmatch("[A-Z]{1,20}", request.method or "") else "-",
                 "route": self.route_of(request),
                 "status": response.status_code,
                 "milliseconds": round(1000 * (time.perf_counter() - started), 1),
@@ -47,16 +53,16 @@ class RequestLogMiddleware:
         return response
 
     @staticmethod
-    def read_id(request):
-        """The id that a trusted proxy gave, for its log and this one to be read together."""
+    def read_id(request: HttpRequest) -> str | None:
+        """The id that a trusted proxy has given, so that both logs can be read together."""
         given = request.headers.get("X-Request-ID", "")
         return given if re.fullmatch("[A-Za-z0-9._-]{1,64}", given) and comes_from_proxy(request) else None
 
     @staticmethod
-    def route_of(request):
+    def route_of(request: HttpRequest) -> str:
         match = request.resolver_match
         if match is None:
-            # It was answered before a view was looked for.
+            # A middleware answered before the URL was resolved.
             try:
                 match = resolve(request.path_info)
             except Resolver404:
@@ -64,16 +70,16 @@ class RequestLogMiddleware:
         return f"/{match.route}"
 
     @staticmethod
-    def user_id_of(request):
-        # In the admin the user is looked up when first asked for; whoever has not asked will not be told.
+    def user_id_of(request: HttpRequest) -> int | None:
+        # The admin loads the user lazily. Logging must not cause that query.
         user = getattr(request, "_cached_user", None) or getattr(request, "user", None)
         return None if isinstance(user, SimpleLazyObject) else getattr(user, "pk", None)
 
 
-class AdminOnly:
-    """Limits a middleware to the admin's pages; the API has no sessions and should not pay for them."""
+class AdminOnly(MiddlewareMixin):
+    """Applies a middleware to the admin's pages only: the API has no sessions and should not pay for them."""
 
-    def __call__(self, request):
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
         if request.path_info.startswith("/admin/"):
             return super().__call__(request)
         return self.get_response(request)
@@ -92,21 +98,21 @@ class AdminMessageMiddleware(AdminOnly, MessageMiddleware):
 
 
 class RequestLimitsMiddleware:
-    """Refuses bodies without a length (411), too large (413) or in another character set than UTF-8 (415).
+    """Refuses bodies without a length (411), too large (413), or in another character set than UTF-8 (415).
 
-    REST framework's parsers know no limit and would look up any codec that a client names; Django takes a body that
-    comes in chunks for an empty one.
+    REST framework's parsers have no limit, and would use any codec that a client names. Django reads a body in chunks
+    as an empty one.
     """
 
-    def __init__(self, get_response):
+    def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
-    def __call__(self, request):
+    def __call__(self, request: HttpRequest) -> HttpResponse:
         if "HTTP_TRANSFER_ENCODING" in request.META:
             return detail("The body must come with a Content-Length.", 411)
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdecimal() or int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             return detail(f"The body may have at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes.", 413)
-        if request.content_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
+        if (request.content_params or {}).get("charset", "utf-8").lower() not in ("utf-8", "utf8", "us-ascii"):
             return detail("The body must be in UTF-8.", 415)
         return self.get_response(request)

@@ -1,5 +1,6 @@
 import math
 from datetime import timedelta
+from typing import Any
 
 from django.db import models
 from django.db.models import Case, F, Q, When
@@ -9,18 +10,18 @@ from common.keys import ExactCharField
 from common.transactions import retried_transaction
 
 
-class RateCounterQuerySet(models.QuerySet):
-    def reserve(self, key, limit, seconds, uses=1):
-        """Count some uses more; return 0, or, where there are not so many, in how many seconds there will be again.
+class RateCounterQuerySet(models.QuerySet["RateCounter"]):
+    def reserve(self, key: str, limit: int, seconds: int, uses: int = 1) -> int:
+        """Count uses within the limit and return 0; else count nothing and return the seconds until the next period.
 
-        One statement both asks and counts, so that of many at the same moment no more than the limit get through.
+        One statement checks and counts, so that simultaneous requests cannot exceed the limit.
         """
         counter = self.filter(key=key)
         while True:
             now = timezone.now()
             later = now + timedelta(seconds=seconds)
-            is_running = {"expires_at__gt": now}
-            # The count first: MySQL gives what stands to the right of an assignment the new value.
+            is_running: dict[str, Any] = {"expires_at__gt": now}
+            # `count` comes first: MySQL evaluates later assignments with the new values of earlier ones.
             if counter.filter(Q(count__lte=limit - uses) | ~Q(**is_running)).update(
                 count=Case(When(**is_running, then=F("count") + uses), default=uses),
                 expires_at=Case(When(**is_running, then=F("expires_at")), default=later),
@@ -33,13 +34,13 @@ class RateCounterQuerySet(models.QuerySet):
                 retried_transaction(self.bulk_create)(made, ignore_conflicts=True)
             elif found["count"] > limit - uses and found["expires_at"] > now:
                 return min(seconds, math.ceil((found["expires_at"] - now).total_seconds()))
-            # Otherwise somebody made it, or gave some back, since: ask again.
+            # Otherwise another request created the counter, or refunded a use, in between: try again.
 
-    def refund(self, key):
+    def refund(self, key: str) -> None:
         self.filter(key=key, count__gt=0).update(count=F("count") - 1)
 
-    def prune(self, most=20):
-        """Remove some that have expired: with every new one more than that, so that they cannot pile up."""
+    def prune(self, most: int = 20) -> None:
+        """Remove some expired counters. Each new counter removes several, so that they cannot accumulate."""
         now = timezone.now()
         keys = list(self.filter(expires_at__lte=now).values_list("key", flat=True)[:most])
         if keys:
@@ -47,14 +48,14 @@ class RateCounterQuerySet(models.QuerySet):
 
 
 class RateCounter(models.Model):
-    """How often something was done since the first time within its period."""
+    """How often something was done in the current period, which began with its first use."""
 
-    # A keyed digest of what is counted: the table tells nobody's name or address.
+    # A keyed digest of what is counted, so that the table contains no names and addresses.
     key = ExactCharField(max_length=64, primary_key=True)
     count = models.PositiveIntegerField()
     expires_at = models.DateTimeField(db_index=True)
 
     objects = RateCounterQuerySet.as_manager()
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.count} until {self.expires_at}"

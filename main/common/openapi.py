@@ -21,7 +21,6 @@ from rest_framework.views import APIView
 
 from common.access import is_public
 
-
 Method = TypeVar("Method", bound=Callable[..., object])
 # By status, or by status and media type.
 Responses = dict[int | tuple[int, str], OpenApiResponse]

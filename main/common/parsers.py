@@ -1,4 +1,6 @@
 import json
+from collections.abc import Mapping
+from typing import IO, Any
 from urllib.parse import parse_qsl
 
 from django.conf import settings
@@ -7,13 +9,15 @@ from rest_framework import parsers
 from rest_framework.exceptions import ParseError
 from rest_framework.utils.json import strict_constant
 
+Context = Mapping[str, Any]
+
 
 class JSONParser(parsers.BaseParser):
-    """JSON in UTF-8 (RFC 8259); whatever is not answers 400, brackets nested too deep for Python included."""
+    """JSON in UTF-8 (RFC 8259). Anything else answers 400, also brackets nested too deep for Python."""
 
     media_type = "application/json"
 
-    def parse(self, stream, media_type=None, parser_context=None):
+    def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Context | None = None) -> Any:
         try:
             return json.loads(stream.read().decode("utf-8"), parse_constant=strict_constant)
         except (ValueError, RecursionError):
@@ -21,9 +25,11 @@ class JSONParser(parsers.BaseParser):
 
 
 class FormParser(parsers.FormParser):
-    """A form in UTF-8; Django's reading would put U+FFFD in the place of what is not."""
+    """A form in UTF-8. Django would replace invalid bytes by U+FFFD; this answers 400."""
 
-    def parse(self, stream, media_type=None, parser_context=None):
+    def parse(  # type: ignore[override]
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Context | None = None
+    ) -> QueryDict:
         form = QueryDict(mutable=True)
         try:
             fields = parse_qsl(
@@ -40,13 +46,15 @@ class FormParser(parsers.FormParser):
 
 
 class MultiPartParser(parsers.MultiPartParser):
-    """A form in parts, in UTF-8."""
+    """A multipart form in UTF-8."""
 
-    def parse(self, stream, media_type=None, parser_context=None):
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Context | None = None
+    ) -> parsers.DataAndFiles:
         form = super().parse(stream, media_type, parser_context)
         if not form.data and not form.files:
             raise ParseError("The body has no parts.")
-        # Django puts U+FFFD in the place of what is not UTF-8.
+        # Django has replaced bytes that are not UTF-8 by U+FFFD.
         if any("\ufffd" in text for name, values in form.data.lists() for text in (name, *values)):
             raise ParseError("The body is not in UTF-8.")
         return form

@@ -1,16 +1,21 @@
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from django.db import OperationalError, connection, transaction
 
 from common.database import DEADLOCK, LOCK_WAIT_TIMEOUT
 
-ATTEMPTS = {DEADLOCK: 5, LOCK_WAIT_TIMEOUT: 2}
+ATTEMPTS: dict[object, int] = {DEADLOCK: 5, LOCK_WAIT_TIMEOUT: 2}
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 
 
-def retried_transaction(action):
+def retried_transaction(action: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
     """Run the function in one transaction, and again if the database rolled it back because of another transaction.
 
     A deadlock is over at once and is tried up to five times. A lock wait that timed out has held a thread for five
@@ -19,18 +24,18 @@ def retried_transaction(action):
     """
 
     @wraps(action)
-    def attempt(*args, **kwargs):
-        attempts = Counter()
+    def attempt(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        attempts: Counter[object] = Counter()
         while True:
             try:
                 with transaction.atomic():
                     return action(*args, **kwargs)
             except OperationalError as error:
-                code = error.args[0]
+                code = error.args[0] if error.args else None
                 attempts[code] += 1
                 if connection.in_atomic_block or attempts[code] >= ATTEMPTS.get(code, 1):
                     raise
-                # Those who met once would meet again if they waited alike.
+                # A random pause, or the same transactions would collide again.
                 time.sleep(random.uniform(0, 0.02 * attempts[code]))  # noqa: S311
 
     return attempt

@@ -1,12 +1,14 @@
-"""Work that a call leaves behind because it may be long: done in small pieces, by whoever comes by.
+"""Long work that a call leaves behind, done in small pieces.
 
-That is the call itself for a moment, the server in the background, and `manage.py upkeep`. A piece is a transaction of
-its own that locks little. What is not done yet is told by the database, so that a kill in between loses nothing.
+The call itself does some of it, the server does the rest in the background, and so does `manage.py upkeep`. Each piece
+is a transaction of its own and locks little. The database says what remains, so that a kill in between loses nothing.
 """
 
 import logging
 import time
+from collections.abc import Callable, Iterable, Iterator
 from itertools import takewhile
+from threading import Event
 
 from django.db import Error, connections, transaction
 
@@ -14,18 +16,18 @@ from common.models import RateCounter
 
 logger = logging.getLogger(__name__)
 
-# Functions that yield after each piece of work, and end when there is none left. The apps add theirs.
-tasks = []
+# Functions that yield after each piece of work, and end when nothing is left. Apps add theirs.
+tasks: list[Callable[[], Iterator[None]]] = []
 
-# How long a call goes on with what it left behind, and the server in the background at a time, in seconds.
+# Seconds for which a call continues with its own work, and for which the server works at a time.
 SECONDS_OF_CALL, SECONDS_IN_BACKGROUND = 0.4, 5
 PAUSE_IN_BACKGROUND = 5
 
 
-def work(pieces, seconds=float("inf"), *, share=1.0):
-    """Do the pieces of work until none is left, or for so many seconds; return whether none is left.
+def work(pieces: Iterable[None], seconds: float = float("inf"), *, share: float = 1.0) -> bool:
+    """Do pieces of work until nothing is left, or for so many seconds; return whether nothing is left.
 
-    With a share below one it rests between pieces, so that it works for that share of the time.
+    With a share below one it pauses after each piece, so that it works for this share of the time.
     """
     began = at = time.monotonic()
     for _ in pieces:
@@ -36,13 +38,13 @@ def work(pieces, seconds=float("inf"), *, share=1.0):
     return True
 
 
-def work_after_commit(pieces):
-    """Go on with the pieces of work for a moment once the transaction is committed; what fails is left for later."""
+def work_after_commit(pieces: Iterable[None]) -> None:
+    """Do some of the work after the commit. Errors are logged, and leave the rest for later."""
     transaction.on_commit(lambda: work(pieces, SECONDS_OF_CALL), robust=True)
 
 
-def work_in_background(is_stopping):
-    """Do what is left behind, until the event is set; of all processes one at a time does."""
+def work_in_background(is_stopping: Event) -> None:
+    """Do what is left, again and again until the event is set; one of all processes at a time."""
     while not is_stopping.wait(PAUSE_IN_BACKGROUND):
         try:
             if not RateCounter.objects.reserve("upkeep", 1, PAUSE_IN_BACKGROUND):

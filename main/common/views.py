@@ -1,6 +1,7 @@
 from django.http import HttpResponse
 from django.shortcuts import render
 from rest_framework import status
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -18,15 +19,15 @@ DESCRIPTION = (
 class HealthView(APIView):
     """Whether the process answers."""
 
-    def get(self, request):
+    def get(self, request: Request) -> Response:
         return Response({"status": "ok"})
 
 
 @public
 class ReadyView(APIView):
-    """Whether it can do its work: the database answers and has every migration."""
+    """Whether the service can work: the database answers and has every migration."""
 
-    def get(self, request):
+    def get(self, request: Request) -> Response:
         if missing := what_is_missing():
             return Response({"detail": missing}, status.HTTP_503_SERVICE_UNAVAILABLE)
         return Response({"status": "ok"})
@@ -34,9 +35,9 @@ class ReadyView(APIView):
 
 @public
 class IndexView(APIView):
-    """What this is, as a page for a browser and as JSON for a client."""
+    """What this service is: a page for browsers, JSON for clients."""
 
-    def get(self, request):
+    def get(self, request: Request) -> HttpResponse:
         origin = request.build_absolute_uri("/")[:-1]
         calls = [
             {"method": method, "path": path.replace("{", "<").replace("}", ">"), "meaning": summary}
@@ -53,5 +54,5 @@ class IndexView(APIView):
 class SchemaView(APIView):
     """The OpenAPI document of all calls."""
 
-    def get(self, request):
+    def get(self, request: Request) -> HttpResponse:
         return HttpResponse(schema_as_json(), content_type="application/json")

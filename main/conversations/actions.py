@@ -1,4 +1,6 @@
-"""The writes. What depends on the state of a conversation locks it first, so that it still holds at the commit."""
+"""Writes. Whatever depends on the state of a conversation locks it first, so that it still holds at the commit."""
+
+from collections.abc import Iterator, Sequence
 
 from django.db import IntegrityError
 from django.utils import timezone
@@ -14,21 +16,20 @@ from conversations.events import announce
 from conversations.models import Conversation, Membership, Message
 from users.deletion import PIECE, remove_some
 from users.guards import require_exchange
+from users.models import User
 
 MAX_MEMBERS = 256
 # Conversations
 
 
-def open_private(user, other):
+def open_private(user: User, other: User) -> tuple[Conversation, bool]:
     """Return the pair's conversation, as the user sees it, and whether it is new."""
     if user == other:
         raise BadRequest("This cannot be done with yourself.")
-    if not Conversation.objects.filter(pair_key=Conversation.pair_key_of(user, other)).exists():
-        Limit("OPEN_RATE", user.pk).spend()
     try:
         created = _open_private(user, other)
     except IntegrityError:
-        # Somebody else opened it at the same moment, or one of the two accounts is gone.
+        # The other user has opened it at the same moment, or one of the accounts was deleted.
         created = False
     conversation = Conversation.objects.of(user).filter(pair_key=Conversation.pair_key_of(user, other)).first()
     if conversation is None:
@@ -37,19 +38,19 @@ def open_private(user, other):
 
 
 @retried_transaction
-def _open_private(user, other):
+def _open_private(user: User, other: User) -> bool:
     require_exchange(user, [other.pk])
     pair_key = Conversation.pair_key_of(user, other)
     if Conversation.objects.filter(pair_key=pair_key).exists():
         return False
+    Limit("OPEN_RATE", user.pk).spend()
     conversation = Conversation.objects.create(kind=Conversation.Kind.PRIVATE, pair_key=pair_key)
     _create_memberships(conversation, [user.pk, other.pk])
     return True
 
 
-def create_group(user, name, member_ids):
-    """Return a new group of the user, who owns it, and the members."""
-    Limit("OPEN_RATE", user.pk).spend()
+def create_group(user: User, name: str, member_ids: Sequence[int]) -> Conversation:
+    """Create a group of the user, who owns it, and the members; return it."""
     try:
         conversation = _create_group(user, name, member_ids)
     except IntegrityError:
@@ -58,20 +59,21 @@ def create_group(user, name, member_ids):
 
 
 @retried_transaction
-def _create_group(user, name, member_ids):
+def _create_group(user: User, name: str, member_ids: Sequence[int]) -> Conversation:
     require_exchange(user, member_ids)
+    Limit("OPEN_RATE", user.pk).spend()
     conversation = Conversation.objects.create(kind=Conversation.Kind.GROUP, name=name, owner=user)
     _create_memberships(conversation, [user.pk, *member_ids])
     return conversation
 
 
-def _create_memberships(conversation, user_ids):
+def _create_memberships(conversation: Conversation, user_ids: Sequence[int]) -> None:
     Membership.objects.bulk_create(Membership(conversation=conversation, user_id=user_id) for user_id in user_ids)
     announce("conversation_created", conversation.pk)
 
 
 @retried_transaction
-def rename_group(user, conversation_id, name):
+def rename_group(user: User, conversation_id: int, name: str) -> None:
     conversation = guards.lock(user, conversation_id)
     if conversation.is_private:
         raise BadRequest("A private conversation has no name.")
@@ -82,8 +84,8 @@ def rename_group(user, conversation_id, name):
 
 
 @retried_transaction
-def mark_read(user, conversation_id, number):
-    """Move the user's mark forward to the number, or to the last message if there are not so many."""
+def mark_read(user: User, conversation_id: int, number: int) -> None:
+    """Move the user's mark forward to the number, but not past the last message."""
     conversation = guards.find_conversation(user, conversation_id)
     number = min(number, conversation.last_number)
     behind = Membership.objects.filter(conversation=conversation, user=user, read_number__lt=number)
@@ -94,8 +96,8 @@ def mark_read(user, conversation_id, number):
 # Members
 
 
-def add_member(user, conversation_id, other):
-    """Add somebody to the user's group; the whole history is theirs to see, none of it unread."""
+def add_member(user: User, conversation_id: int, other: User) -> None:
+    """Add a member to the user's group. New members see the whole history, none of it unread."""
     try:
         _add_member(user, conversation_id, other)
     except IntegrityError:
@@ -103,7 +105,7 @@ def add_member(user, conversation_id, other):
 
 
 @retried_transaction
-def _add_member(user, conversation_id, other):
+def _add_member(user: User, conversation_id: int, other: User) -> None:
     conversation = guards.lock(user, conversation_id)
     guards.require_group(conversation)
     guards.require_owner(conversation, user)
@@ -118,8 +120,8 @@ def _add_member(user, conversation_id, other):
 
 
 @retried_transaction
-def remove_member(user, conversation_id, username):
-    """Take somebody out of a group: oneself, or, as its owner, anybody."""
+def remove_member(user: User, conversation_id: int, username: str) -> None:
+    """Remove a member from a group: oneself, or, as the owner, anybody."""
     conversation = guards.lock(user, conversation_id)
     guards.require_group(conversation)
     member = found(conversation.members.filter(username_key=text_key(username)).first(), "This user is not a member.")
@@ -128,15 +130,15 @@ def remove_member(user, conversation_id, username):
     _remove(conversation, member.pk)
 
 
-def leave_everything(user):
-    """Take an account that is about to be deleted out of all its conversations; part of that transaction."""
+def leave_everything(user: User) -> None:
+    """Remove an account, which is about to be deleted, from all its conversations, in the same transaction."""
     for conversation in list(Conversation.objects.locked_for(user.pk).order_by("pk")):
         _remove(conversation, user.pk)
 
 
 @retried_transaction
-def leave_one(user_id):
-    """Take a deleted account out of one of its conversations; return whether there was one."""
+def leave_one(user_id: int) -> bool:
+    """Remove a deleted account from one of its conversations; return whether there was one."""
     conversation_id = Membership.objects.filter(user=user_id).values_list("conversation", flat=True).first()
     if conversation_id is None:
         return False
@@ -145,30 +147,30 @@ def leave_one(user_id):
     return True
 
 
-def disown_some(user_id):
-    """Take the sender from some of the messages of a deleted account; return whether there were any."""
+def disown_some(user_id: int) -> bool:
+    """Remove the sender from some messages of a deleted account; return whether there were any."""
     ids = list(Message.objects.filter(sender=user_id).values_list("pk", flat=True)[:PIECE])
     if ids:
         retried_transaction(Message.objects.filter(pk__in=ids).update)(sender=None)
     return bool(ids)
 
 
-def pieces_of_ended(conversation_id):
-    """Remove the messages of a conversation that has ended, and at last itself; yield after each piece."""
+def pieces_of_ended(conversation_id: int) -> Iterator[None]:
+    """Remove the messages of an ended conversation, then its own row; yield after each piece."""
     while remove_some(Message.objects.filter(conversation=conversation_id)):
         yield
     retried_transaction(Conversation.objects.filter(pk=conversation_id, memberships=None).delete)()
 
 
-def pieces_of_all_ended():
+def pieces_of_all_ended() -> Iterator[None]:
     for conversation_id in Conversation.objects.filter(ended_at__isnull=False).values_list("pk", flat=True):
         yield from pieces_of_ended(conversation_id)
         yield
 
 
-def _remove(conversation, user_id):
+def _remove(conversation: Conversation, user_id: int) -> None:
     conversation.memberships.filter(user=user_id).delete()
-    # Of a pair the other keeps it to read. It is no pair's any more.
+    # A private conversation stays readable for the other member, but belongs to no pair any more.
     conversation.pair_key = None
     heir_id = conversation.memberships.longest_standing()
     if heir_id is None:
@@ -188,15 +190,15 @@ def _remove(conversation, user_id):
 
 
 @retried_transaction
-def send_message(user, conversation_id, text, client_id=None):
-    """Return the message and whether it is new: one with the same client_id is answered as it is stored."""
+def send_message(user: User, conversation_id: int, text: str, client_id: str | None = None) -> tuple[Message, bool]:
+    """Return the message and whether it is new: an earlier one with the same client_id is returned as stored."""
     conversation = guards.lock_unchecked(user, conversation_id)
     if client_id is not None:
         earlier = conversation.messages.filter(sender=user, client_id=client_id).first()
         if earlier is not None:
             return earlier, False
     conversation.last_number += 1
-    # The sender's mark; and whether the sender is a member still, now that nobody else can change that.
+    # This moves the sender's mark, and checks under the lock that the sender is still a member.
     if not conversation.memberships.filter(user=user).update(read_number=conversation.last_number):
         raise NotFound(guards.NO_CONVERSATION)
     guards.require_counterpart(conversation, user)
@@ -216,7 +218,7 @@ def send_message(user, conversation_id, text, client_id=None):
 
 
 @retried_transaction
-def edit_message(user, conversation_id, number, text):
+def edit_message(user: User, conversation_id: int, number: int, text: str) -> Message:
     conversation, message = guards.lock_own_message(user, conversation_id, number)
     guards.require_counterpart(conversation, user)
     if message.deleted:
@@ -229,8 +231,8 @@ def edit_message(user, conversation_id, number, text):
 
 
 @retried_transaction
-def delete_message(user, conversation_id, number):
-    """Empty the message; it keeps its place and number."""
+def delete_message(user: User, conversation_id: int, number: int) -> None:
+    """Empty the message. It keeps its place and number."""
     conversation, message = guards.lock_own_message(user, conversation_id, number)
     if not message.deleted:
         message.text = ""

@@ -1,7 +1,11 @@
+from typing import Protocol, cast
+
 from django.contrib import admin
+from django.db.models import Exists, Model, OuterRef
+from django.http import HttpRequest
 
 from common.admin import ReadOnlyAdmin, number_of
-from conversations.models import Conversation, Membership
+from conversations.models import Conversation, ConversationQuerySet, Membership, MembershipQuerySet
 
 
 class MembershipInline(admin.TabularInline):
@@ -10,16 +14,21 @@ class MembershipInline(admin.TabularInline):
     extra = 0
     can_delete = False
 
-    def get_queryset(self, request):
-        return super().get_queryset(request).remaining().select_related("user", "conversation")
+    def get_queryset(self, request: HttpRequest) -> MembershipQuerySet:
+        memberships = cast(MembershipQuerySet, super().get_queryset(request))
+        return memberships.remaining().select_related("user", "conversation")
 
-    def has_add_permission(self, request, obj=None):
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+
+class Counted(Protocol):
+    number_of_members: int
 
 
 @admin.register(Conversation)
 class ConversationAdmin(ReadOnlyAdmin):
-    """Who talks with whom, and when last. What they say is theirs: messages have no page here."""
+    """Who talks with whom, and when. Messages are private and have no page in the admin."""
 
     list_display = ("id", "kind", "name", "owner", "number_of_members", "last_number", "last_activity", "created_at")
     list_filter = ("kind", "last_activity")
@@ -29,10 +38,11 @@ class ConversationAdmin(ReadOnlyAdmin):
     ordering = ("-pk",)
     inlines = (MembershipInline,)
 
-    def get_queryset(self, request):
-        conversations = super().get_queryset(request).filter(ended_at=None)
-        return conversations.annotate(number_of_members=number_of(Membership, "conversation"))
+    def get_queryset(self, request: HttpRequest) -> ConversationQuerySet:
+        remaining = Membership.objects.remaining()
+        conversations = super().get_queryset(request).filter(Exists(remaining.filter(conversation=OuterRef("pk"))))
+        return conversations.annotate(number_of_members=number_of(remaining, "conversation"))
 
     @admin.display(description="members", ordering="number_of_members")
-    def number_of_members(self, conversation):
+    def number_of_members(self, conversation: Counted) -> int:
         return conversation.number_of_members

@@ -1,4 +1,6 @@
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -6,23 +8,26 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from common.keys import ExactCharField
+from users.models import User
 
 
-class ConversationQuerySet(models.QuerySet):
-    def of(self, user):
+class ConversationQuerySet(models.QuerySet["Conversation"]):
+    def of(self, user: User) -> Self:
         """The user's conversations, each with the user's `read_number`."""
         return self.filter(memberships__user=user).annotate(read_number=F("memberships__read_number"))
 
-    def locked_for(self, user_id):
-        """The user's conversations, held until the end of the transaction; no other row is.
+    def locked_for(self, user_id: int) -> Self:
+        """The user's conversations, locked until the end of the transaction. No other row is locked.
 
-        Whether they are the user's may have been read before the lock was granted: it has to be asked again.
+        The membership may have been read before the lock was granted. The caller has to check it again.
         """
         own = Membership.objects.filter(conversation=OuterRef("pk"), user=user_id)
         return self.select_for_update().filter(Exists(own))
 
-    def page(self, limit, after=None):
-        """The page of them, latest activity first, as (conversations, position of the last if there are more)."""
+    def page(
+        self, limit: int, after: Sequence[Any] | None = None
+    ) -> tuple[Sequence["Conversation"], tuple[str, int] | None]:
+        """One page, latest activity first, as (conversations, position of the last one if there are more)."""
         conversations = self.order_by("-last_activity", "-pk")
         if after is not None:
             moment, pk = datetime.fromisoformat(after[0]), after[1]
@@ -44,17 +49,19 @@ class Conversation(models.Model):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="owned_conversations"
     )
-    # Of a private one with both its members: their ids, the lower first. A pair has one conversation.
+    # For a private conversation with both members: their ids, the lower one first. A pair has one conversation.
     pair_key = ExactCharField(max_length=41, null=True, editable=False)
-    # The number of the last message. Numbers are taken from this row and nowhere else.
+    # The number of the last message. New numbers are taken from this row only.
     last_number = models.PositiveBigIntegerField(default=0, editable=False)
     last_activity = models.DateTimeField(default=timezone.now, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
-    # When its last member left, while there still are messages to remove. It is nobody's to see.
+    # When the last member left; set while its messages are being removed. Nobody sees it any more.
     ended_at = models.DateTimeField(null=True, editable=False, db_index=True)
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="conversations")
 
     objects = ConversationQuerySet.as_manager()
+
+    read_number: int  # of the user, where ConversationQuerySet.of was asked
 
     class Meta:
         constraints = [
@@ -65,46 +72,46 @@ class Conversation(models.Model):
             ),
         ]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.kind} conversation {self.pk}"
 
     @staticmethod
-    def pair_key_of(user, other):
+    def pair_key_of(user: User, other: User) -> str:
         return "{}:{}".format(*sorted((user.pk, other.pk)))
 
-    def counterpart_of(self, user):
-        """The id of the other member of a private conversation, None if that account is gone."""
+    def counterpart_of(self, user: User) -> int | None:
+        """The id of the other member of a private conversation; None if that account was deleted."""
         if self.pair_key is None:
             return None
         return next(pk for pk in map(int, self.pair_key.split(":")) if pk != user.pk)
 
     @property
-    def current_owner_id(self):
-        """The id of the owner; of a group whose owner was deleted just now, of the one who is to inherit it."""
+    def current_owner_id(self) -> int | None:
+        """The id of the owner. If the owner is being deleted, of the member who becomes the owner."""
         is_there = self.memberships.remaining().filter(user=self.owner_id).exists()
         return self.owner_id if is_there or self.is_private else self.memberships.longest_standing()
 
     @property
-    def is_private(self):
+    def is_private(self) -> bool:
         return self.kind == self.Kind.PRIVATE
 
 
-class MembershipQuerySet(models.QuerySet):
-    def remaining(self):
-        """Those of accounts that are not deleted, the longest-standing first."""
+class MembershipQuerySet(models.QuerySet["Membership"]):
+    def remaining(self) -> Self:
+        """Memberships of accounts that are not deleted, the longest-standing first."""
         return self.filter(user__deleted_at=None).order_by("joined_at", "pk")
 
-    def longest_standing(self):
-        """The id of the user who has been a member for longest, None if there is nobody."""
+    def longest_standing(self) -> int | None:
+        """The id of the longest-standing member, None if there is nobody."""
         return self.remaining().values_list("user", flat=True).first()
 
 
 class Membership(models.Model):
-    # Leading in the unique constraint, which makes an index of its own superfluous.
+    # No index of its own: the column is the first one of the unique constraint.
     conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="memberships", db_index=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
     joined_at = models.DateTimeField(default=timezone.now, editable=False)
-    # The last message that the member has read; those after it are unread.
+    # The number of the last message that the member has read.
     read_number = models.PositiveBigIntegerField(default=0, editable=False)
 
     objects = MembershipQuerySet.as_manager()
@@ -112,7 +119,7 @@ class Membership(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["conversation", "user"], name="conversations_member_once")]
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.user} in {self.conversation}"
 
 
@@ -135,6 +142,6 @@ class Message(models.Model):
             models.CheckConstraint(condition=Q(deleted=False) | Q(text=""), name="conversations_deleted_is_empty"),
         ]
 
-    def __str__(self):
-        # Never the text: moderators do not read along.
+    def __str__(self) -> str:
+        # Never the text: moderators do not read messages.
         return f"Message {self.number} of {self.conversation}"

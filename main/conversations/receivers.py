@@ -11,6 +11,6 @@ upkeep.tasks.append(pieces_of_all_ended)
 
 
 @receiver(pre_delete, sender=User)
-def leave_before_deletion(instance, **kwargs):
-    """Where an account is deleted by other ways than users.deletion: in a shell, for example."""
+def leave_before_deletion(instance: User, **kwargs: object) -> None:
+    """For accounts that are deleted in other ways than users.deletion, for example in a shell."""
     leave_everything(instance)

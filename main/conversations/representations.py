@@ -1,22 +1,26 @@
 """What a client sees of conversations and messages, as dicts, in a fixed number of queries."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 
-from conversations.models import Membership, Message
+from conversations.models import Conversation, Membership, Message
+from users.models import User
 
 MESSAGE_FIELDS = ("conversation", "number", "text", "created_at", "edited_at", "deleted", "client_id")
 
+Representation = dict[str, object]
 
-def of_messages(messages, user):
-    """Of a queryset of messages; a client_id is its sender's own affair."""
+
+def of_messages(messages: QuerySet[Message], user: User) -> list[Representation]:
+    """Of a queryset of messages. A client_id is shown to its sender only."""
     rows = messages.values(*MESSAGE_FIELDS, "sender_id", sender_name=F("sender__username"))
     return [
         {
             "conversation": row["conversation"],
             "number": row["number"],
-            "sender": row["sender_name"] or None,  # empty where the account was deleted just now
+            "sender": row["sender_name"] or None,  # empty while a deleted account is being removed
             "text": row["text"],
             "created_at": row["created_at"],
             "edited_at": row["edited_at"],
@@ -27,7 +31,7 @@ def of_messages(messages, user):
     ]
 
 
-def of_own_message(message, user):
+def of_own_message(message: Message, user: User) -> Representation:
     """Of a message that the user sent."""
     return {
         "conversation": message.conversation_id,
@@ -41,10 +45,10 @@ def of_own_message(message, user):
     }
 
 
-def of_conversations(conversations, user):
+def of_conversations(conversations: Sequence[Conversation], user: User) -> list[Representation]:
     """Of conversations with the user's `read_number`: two queries, whatever their number."""
     ids = [conversation.pk for conversation in conversations]
-    members = defaultdict(dict)
+    members: defaultdict[int, dict[int | None, str]] = defaultdict(dict)
     memberships = Membership.objects.filter(conversation__in=ids).remaining()
     for conversation_id, user_id, username in memberships.values_list("conversation", "user", "user__username"):
         members[conversation_id][user_id] = username
@@ -65,8 +69,8 @@ def of_conversations(conversations, user):
     ]
 
 
-def owner_of(conversation, members):
-    """The name of the owner, of the members' names by id; the longest-standing one inherits from one who is gone."""
+def owner_of(conversation: Conversation, members: dict[int | None, str]) -> str | None:
+    """The owner's name, from the members' names by id. After a deleted owner the longest-standing member follows."""
     if conversation.is_private:
         return None
     return members.get(conversation.owner_id) or next(iter(members.values()), None)

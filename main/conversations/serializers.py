@@ -1,3 +1,6 @@
+from collections.abc import Mapping
+from typing import Any
+
 from django.core.exceptions import ValidationError
 from rest_framework import serializers
 from rest_framework.fields import empty
@@ -7,8 +10,8 @@ from common.serializers import LineField, StrictCharField
 from users.models import User
 
 
-def refuse_white_space_around(text):
-    # The databases disagree on whether "a" and "a " are the same.
+def refuse_white_space_around(text: str) -> None:
+    # The databases disagree whether "a" and "a " are equal.
     if text != text.strip():
         raise ValidationError("White space around it is not allowed.", code="white_space")
 
@@ -19,23 +22,24 @@ class GroupNameSerializer(serializers.Serializer):
 
 class UsernamesField(serializers.ListField):
     child = LineField(max_length=150)
+    field_name: str
 
-    def get_value(self, data):
-        # A form names the field once for each; an empty text stands for nobody.
+    def get_value(self, data: Mapping[str, Any]) -> Any:
+        # A form repeats the field for each name. An empty text means no members.
         if hasattr(data, "getlist") and self.field_name in data:
             return [username for username in data.getlist(self.field_name) if username]
         return data.get(self.field_name, empty)
 
-    def run_child_validation(self, data):
-        # The errors in one list for the field, as everywhere, instead of by position.
+    def run_child_validation(self, data: list[Any]) -> list[str]:
+        # One list of errors for the field, as everywhere, instead of one per position.
         return [self.child.run_validation(username) for username in data]
 
 
 class GroupSerializer(GroupNameSerializer):
     members = UsernamesField(max_length=255)
 
-    def validate_members(self, usernames):
-        """The ids of the users named, each once."""
+    def validate_members(self, usernames: list[str]) -> list[int]:
+        """The ids of these users, without duplicates."""
         wanted = {text_key(username): username for username in usernames}
         if self.context["user"].username_key in wanted:
             raise serializers.ValidationError(["You are a member anyway."])
@@ -49,7 +53,7 @@ class GroupSerializer(GroupNameSerializer):
 class MessageTextSerializer(serializers.Serializer):
     text = StrictCharField(max_length=4000, trim_whitespace=False)
 
-    def validate_text(self, text):
+    def validate_text(self, text: str) -> str:
         if not text.strip():
             raise serializers.ValidationError("This field may not be blank.", code="blank")
         return text

@@ -1,6 +1,9 @@
+from typing import Any
+
 from rest_framework import status
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
+from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from common.pagination import paged, paged_by, read_cursor, read_limit, read_number
@@ -15,54 +18,55 @@ from conversations.serializers import (
     ReadSerializer,
 )
 from conversations.throttles import SendThrottle
+from users.authentication import UserRequest
 from users.guards import find_user
 
 # Conversations
 
 
 class ConversationsView(APIView):
-    def get(self, request):
+    def get(self, request: UserRequest) -> Response:
         limit = read_limit(request, default=20)
         conversations, more_after = Conversation.objects.of(request.user).page(limit, after=read_cursor(request))
         return paged(request, representations.of_conversations(conversations, request.user), more_after)
 
 
 class PrivateConversationView(APIView):
-    def post(self, request, username):
+    def post(self, request: UserRequest, username: str) -> Response:
         conversation, created = actions.open_private(request.user, find_user(username))
         return answer(conversation, request, status.HTTP_201_CREATED if created else status.HTTP_200_OK)
 
 
 class GroupsView(APIView):
-    def post(self, request):
+    def post(self, request: UserRequest) -> Response:
         group = validated(GroupSerializer, request)
         conversation = actions.create_group(request.user, group["name"], group["members"])
         return answer(conversation, request, status.HTTP_201_CREATED)
 
 
 class ConversationView(APIView):
-    def get(self, request, pk):
+    def get(self, request: UserRequest, pk: int) -> Response:
         return answer(guards.find_conversation(request.user, pk), request)
 
-    def put(self, request, pk):
+    def put(self, request: UserRequest, pk: int) -> Response:
         actions.rename_group(request.user, pk, validated_within(pk, GroupNameSerializer, request)["name"])
         return answer(guards.find_conversation(request.user, pk), request)
 
 
 class MemberView(APIView):
-    def post(self, request, pk, username):
-        # Strangers first: they are told nothing, not even which users there are.
+    def post(self, request: UserRequest, pk: int, username: str) -> Response:
+        # First of all: others must not learn anything, not even which users exist.
         guards.find_conversation(request.user, pk)
         actions.add_member(request.user, pk, find_user(username))
         return answer(guards.find_conversation(request.user, pk), request, status.HTTP_201_CREATED)
 
-    def delete(self, request, pk, username):
+    def delete(self, request: UserRequest, pk: int, username: str) -> Response:
         actions.remove_member(request.user, pk, username)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class ReadView(APIView):
-    def post(self, request, pk):
+    def post(self, request: UserRequest, pk: int) -> Response:
         actions.mark_read(request.user, pk, validated_within(pk, ReadSerializer, request)["number"])
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -73,7 +77,7 @@ class ReadView(APIView):
 class MessagesView(APIView):
     throttle_classes = [SendThrottle]
 
-    def get(self, request, pk):
+    def get(self, request: UserRequest, pk: int) -> Response:
         messages = guards.find_conversation(request.user, pk).messages
         limit = read_limit(request, default=50)
         before, after = read_number(request, "before"), read_number(request, "after")
@@ -89,7 +93,7 @@ class MessagesView(APIView):
             return Response(page)
         return paged_by(request, page[:limit], direction, page[limit - 1]["number"])
 
-    def post(self, request, pk):
+    def post(self, request: UserRequest, pk: int) -> Response:
         message, created = actions.send_message(request.user, pk, **validated_within(pk, MessageSerializer, request))
         return Response(
             representations.of_own_message(message, request.user),
@@ -98,17 +102,17 @@ class MessagesView(APIView):
 
 
 class MessageView(APIView):
-    def put(self, request, pk, number):
+    def put(self, request: UserRequest, pk: int, number: int) -> Response:
         message = actions.edit_message(request.user, pk, number, **validated_within(pk, MessageTextSerializer, request))
         return Response(representations.of_own_message(message, request.user))
 
-    def delete(self, request, pk, number):
+    def delete(self, request: UserRequest, pk: int, number: int) -> Response:
         actions.delete_message(request.user, pk, number)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-def validated_within(pk, serializer_class, request):
-    """The body as the serializer reads it; a stranger to the conversation is not told what is wrong with it."""
+def validated_within(pk: int, serializer_class: type[Serializer], request: UserRequest) -> dict[str, Any]:
+    """The validated data of the body. Who is not a member gets the 404 instead of errors in the body."""
     try:
         return validated(serializer_class, request)
     except APIException:
@@ -116,6 +120,6 @@ def validated_within(pk, serializer_class, request):
         raise
 
 
-def answer(conversation, request, status=status.HTTP_200_OK):
+def answer(conversation: Conversation, request: UserRequest, status: int = status.HTTP_200_OK) -> Response:
     [representation] = representations.of_conversations([conversation], request.user)
     return Response(representation, status)

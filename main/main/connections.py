@@ -1,25 +1,27 @@
-"""What a connection may cost: a guard that stands between the event loop and the HTTP server.
+"""Limits on what a connection may cost: a guard between the event loop and the HTTP server.
 
-The server parses requests and writes answers. It waits for ever for a client that sends slowly, takes a head of any
-size, and keeps what a client does not read. This module bounds all of that for every connection, by the interfaces
-that asyncio documents for protocols and transports; it knows nothing of the server's inside.
+The server parses requests and writes answers. By itself it waits for ever for a client that sends slowly, accepts a
+head of any size, and keeps answers that a client does not read. This module limits all of that for every connection.
+It uses the interfaces that asyncio documents for protocols and transports, and knows nothing of the server's internals.
 
-A connection goes through these phases, over and over:
+A connection repeats these phases:
 
-    RECEIVING   a request arrives; the first one is waited for from the moment of the connection
-    ANSWERING   the whole request is there; it waits for a thread, runs, and the client takes the answer
-    IDLE        the answer is written; the connection is free for the next request once the client has taken it
-    CLOSING     nothing is read or written any more; the client may still read what was written
+    RECEIVING   a request arrives; a new connection begins here
+    ANSWERING   the request is complete; it waits for a thread, runs, and its answer is being written
+    IDLE        the answer is written; the next request may begin once the client has taken the answer
+    CLOSING     nothing more is read or written; the client may still read what was written
 """
 
 import asyncio
 import json
 import logging
 import secrets
+from collections.abc import Callable
 from contextvars import ContextVar
 from http import HTTPStatus
 from math import inf
 from time import monotonic
+from typing import Any
 
 import uvloop
 
@@ -27,16 +29,16 @@ from common.logs import request_id
 
 logger = logging.getLogger("requests")
 
-# Bytes of a request line and headers.
+# Bytes of a request line with headers.
 MAX_HEAD = 128 * 1024
-# Bytes of a next request that are read before the present one is answered; besides one read of the loop's.
+# Bytes of a next request that are read before the current one is answered. One more read of the loop may add to them.
 MAX_AHEAD = 64 * 1024
-# Bytes that a process holds for all clients together: requests that are not complete or wait, answers not yet taken.
+# Bytes that a process holds for all clients: incomplete and waiting requests, and answers that are not taken yet.
 MAX_HELD = 32 * 1024 * 1024
-# Connections of a process.
+# Connections per process.
 MAX_CONNECTIONS = 1000
-# Seconds: from the first byte of a request to its last; from then until the client has taken the answer; and from the
-# end of the answer until the client must have closed.
+# Seconds from the first byte of a request to its last; from then until the client has taken the answer; and from the
+# end of the answer until the client must have closed the connection.
 TIME_TO_RECEIVE, TIME_TO_ANSWER, TIME_TO_CLOSE = 20, 40, 2
 
 RECEIVING, ANSWERING, IDLE, CLOSING = "receiving", "answering", "idle", "closing"
@@ -48,19 +50,21 @@ REFUSALS = {
     HTTPStatus.SERVICE_UNAVAILABLE: "Too many requests are arriving. Try again in a moment.",
 }
 
-# The connection whose request a task of the server answers.
-current = ContextVar("current_connection")
+# The connection whose request the current task answers.
+current: ContextVar["Connection"] = ContextVar("current_connection")
 
 
 class Loop(uvloop.Loop):
-    """An event loop whose servers have a guard for every connection."""
+    """An event loop that puts a guard in front of every connection of its servers."""
 
-    async def create_server(self, protocol_factory, *args, **kwargs):
+    async def create_server(  # type: ignore[override]
+        self, protocol_factory: Callable[[], asyncio.Protocol], *args: Any, **kwargs: Any
+    ) -> asyncio.AbstractServer:
         return await super().create_server(lambda: Connection(protocol_factory()), *args, **kwargs)
 
 
-def refusal(status):
-    """The answer (headers, body) of a request that does not reach Django; it ends the connection."""
+def refusal(status: HTTPStatus) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """The answer (headers, body) to a request that does not reach Django. The connection ends with it."""
     token = request_id.set(secrets.token_hex(8))
     logger.info("- - %d", status, extra={"fields": {"method": "-", "route": "-", "status": status.value}})
     body = json.dumps({"detail": REFUSALS[status]}, separators=(",", ":")).encode()
@@ -77,44 +81,54 @@ def refusal(status):
 
 
 class Connection(asyncio.Protocol):
-    """The guard of one connection: a protocol to the event loop, and the event loop to the server's protocol."""
+    """The guard of one connection: the protocol for the event loop, and the caller of the server's protocol."""
 
-    # All that are open in this process, the oldest first, and how many bytes are held for them.
-    opened = {}
+    # All open connections of this process, the oldest first, and the bytes held for them.
+    opened: dict["Connection", None] = {}
     total_held = 0
 
-    def __init__(self, server):
+    # Of the present request, see `_expect_head`.
+    missing: int | None
+    size: int
+    tail: bytes
+    ahead: bytes
+    body: list[bytes]
+    waits_for_taking: bool
+
+    def __init__(self, server: asyncio.Protocol) -> None:
         self.server = server
         self.phase = RECEIVING
         self.since = monotonic()
         self.deadline = self.since + TIME_TO_RECEIVE
         self.held = 0
-        self.is_stopping = False  # whether the answer to the present, or next, request ends the connection
-        self.client_is_done = False  # whether the client sends no more
+        self.is_stopping = False  # the connection ends after the current, or else the next, request
+        self.client_is_done = False  # the client sends nothing more
         self.is_feeding = False
         self._expect_head()
 
-    # What the event loop calls.
+    # Called by the event loop.
 
-    def connection_made(self, transport):
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
         if len(self.opened) >= MAX_CONNECTIONS:
             self._make_way()
         self.opened[self] = None
-        self.server.connection_made(GuardedTransport(self))
+        self.server.connection_made(GuardedTransport(self))  # type: ignore[arg-type]
 
-    def connection_lost(self, exc):
+    def connection_lost(self, exc: Exception | None) -> None:
         self.phase = CLOSING
         self.opened.pop(self, None)
         self._forget()
         self.server.connection_lost(exc)
 
-    def data_received(self, data):
+    def data_received(self, data: bytes) -> None:
         if self.phase is CLOSING:
             return
         if self.is_free:
             self._begin()
         self.hold(len(data))
+        if self.phase is CLOSING:  # too much is held
+            return
         if self.phase is RECEIVING:
             self._feed(data)
         else:
@@ -122,23 +136,23 @@ class Connection(asyncio.Protocol):
             if self.phase is IDLE:
                 self._proceed()
 
-    def eof_received(self):
-        """Keep the connection open for the answer if the whole request is there."""
+    def eof_received(self) -> bool:
+        """Keep the connection open for the answer if the request is complete."""
         self.client_is_done = True
-        return self.phase is ANSWERING or (self.phase is RECEIVING and self.missing == 0)
+        return self.phase is ANSWERING or self.waits_for_taking or (self.phase is RECEIVING and self.missing == 0)
 
-    def pause_writing(self):
+    def pause_writing(self) -> None:
         self.server.pause_writing()
 
-    def resume_writing(self):
+    def resume_writing(self) -> None:
         self.server.resume_writing()
-        if self.waits_for_taking:
+        if self.waits_for_taking and self.phase is IDLE:
             self._proceed()
 
-    # What the application calls.
+    # Called by the application.
 
-    def expect(self, length):
-        """Let the server have the body, of so many bytes, of the request whose head it has got."""
+    def expect(self, length: int) -> None:
+        """Pass the body, of so many bytes, on to the server, which has the head."""
         self.missing = length
         ahead, self.ahead = self.ahead, b""
         if length > len(ahead):
@@ -149,107 +163,118 @@ class Connection(asyncio.Protocol):
         if ahead:
             self._feed(ahead)
 
-    def received(self):
-        """The whole request is there, as far as it will be read."""
+    def received(self) -> None:
+        """The request is complete, as far as it will be read."""
         if self.phase is not RECEIVING:
             return
         self.phase = ANSWERING
         self.since = monotonic()
         self.deadline = self.since + TIME_TO_ANSWER
 
-    def hold(self, size):
-        """So many bytes more are held for the client."""
+    def hold(self, size: int) -> None:
+        """Count bytes that are held for the client."""
+        if self.phase is CLOSING:
+            return  # nothing would release them any more
         self.held += size
         Connection.total_held += size
         if Connection.total_held > MAX_HELD:
             self._make_room()
 
-    def release(self):
-        """Nothing is held any more for the client but what it has sent ahead."""
+    def release(self) -> None:
+        """Stop counting; what the client has sent ahead is still held."""
         Connection.total_held += len(self.ahead) - self.held
         self.held = len(self.ahead)
 
-    def take_body(self):
+    def take_body(self) -> bytes:
         body = b"".join(self.body)
         self.body = []
         self.release()
         return body
 
-    def taking(self, size):
-        """The client is given so many bytes, after it has taken those before."""
+    def taking(self, size: int) -> None:
+        """Count bytes of the answer that are written now, instead of those before."""
         self.release()
         self.hold(size)
         self.deadline = monotonic() + TIME_TO_ANSWER
 
-    def answered(self):
-        """The whole answer is written."""
+    def answered(self) -> None:
+        """The answer is written to its end."""
         if self.phase is ANSWERING:
             self.phase = IDLE
             if self.ahead:
                 self._proceed()
+            elif self.client_is_done:
+                self.end()
 
     @property
-    def is_last(self):
-        """Whether the present request is the last of the connection."""
+    def is_last(self) -> bool:
+        """Whether the current request is the last one of the connection."""
         return self.is_stopping or (self.client_is_done and not self.ahead)
 
     @property
-    def is_closing(self):
+    def is_closing(self) -> bool:
         return self.phase is CLOSING or self.transport.is_closing()
 
-    # What the server calls, by way of its transport.
+    # Called by the server, through its transport.
 
-    def close(self):
+    def close(self) -> None:
         if self.is_feeding:
             self.end(HTTPStatus.BAD_REQUEST)
-        elif not (self.is_stopping or self.client_is_done) and (self.phase is RECEIVING or self.is_free):
-            # The client was idle for long, or this process is to stop. A request may be on its way to here. It is
-            # answered, and no other.
+        elif self.phase is IDLE and self.waits_for_taking:
+            self.is_stopping = True  # after the next request, which has arrived
+        elif not (self.is_stopping or self.client_is_done) and (self.is_free or self._is_within_head):
+            # The client was idle for a long time, or this process stops. A request may be on its way already: one more
+            # is answered.
             self.is_stopping = True
             self.deadline = min(self.deadline, monotonic() + TIME_TO_CLOSE)
         else:
             self.end()
 
-    # How it works inside.
+    # Internals.
 
     @property
-    def is_taken(self):
-        """Whether the client, or the system for it, has taken all that was written."""
+    def is_taken(self) -> bool:
+        """Whether everything that was written has left the process."""
         return not self.transport.get_write_buffer_size()
 
     @property
-    def is_free(self):
+    def is_free(self) -> bool:
         return self.phase is IDLE and self.is_taken
 
-    def _expect_head(self):
-        self.missing = None  # bytes that the server may have: None is up to the end of the head
-        self.size = 0  # of the head so far
+    @property
+    def _is_within_head(self) -> bool:
+        return self.phase is RECEIVING and self.missing is None
+
+    def _expect_head(self) -> None:
+        # Bytes of the body that the server may still get; None until the head is complete.
+        self.missing = None
+        self.size = 0  # bytes of the head so far
         self.tail = b""  # the last bytes of the head so far
-        self.ahead = b""  # what has arrived and the server may not have yet
-        self.body = []  # what the application has received
+        self.ahead = b""  # bytes that have arrived and the server does not get yet
+        self.body = []  # parts of the body that the application has received
         self.waits_for_taking = False
 
-    def _forget(self):
-        """Hold nothing for the client any more."""
+    def _forget(self) -> None:
+        """Drop everything that is held for the client."""
         self.ahead, self.body = b"", []
         self.release()
 
-    def _begin(self):
+    def _begin(self) -> None:
         self.phase = RECEIVING
         self.since = monotonic()
         self.deadline = self.since + (TIME_TO_CLOSE if self.is_stopping else TIME_TO_RECEIVE)
         self.release()
         self._expect_head()
 
-    def _keep(self, data):
+    def _keep(self, data: bytes) -> None:
         self.ahead += data
         if len(self.ahead) > MAX_AHEAD:
             self.transport.pause_reading()
 
-    def _feed(self, data):
-        """Give the server what it may have of the data, and keep the rest.
+    def _feed(self, data: bytes) -> None:
+        """Pass on what the server may get of the data, and keep the rest.
 
-        It gets one request at a time, so that it never has two to answer.
+        The server gets one request at a time, so that it never has two to answer.
         """
         if self.missing is None:
             if not self.size:
@@ -276,23 +301,25 @@ class Connection(asyncio.Protocol):
             self.server.data_received(now)
             self.is_feeding = False
 
-    def _proceed(self):
-        """Go on with the next request, of which something has arrived, once the client has taken the answer."""
+    def _proceed(self) -> None:
+        """Begin the next request, which has partly arrived, once the client has taken the answer."""
         self.waits_for_taking = not self.is_taken
         if self.waits_for_taking:
-            self.transport.set_write_buffer_limits(high=0)  # resume_writing tells when all is taken
+            self.transport.set_write_buffer_limits(high=0)  # resume_writing is called when all is taken
             return
         self.transport.set_write_buffer_limits()
         ahead = self.ahead
         self._begin()
         self.hold(len(ahead))
+        if self.phase is CLOSING:
+            return
         self.transport.resume_reading()
         self._feed(ahead)
-        if self.client_is_done and self.missing is None:
+        if self.client_is_done and self._is_within_head:
             self.end()  # the rest of the head will never come
 
-    def end(self, status=None):
-        """Close when the client has read all, as it shows by closing too; answer with the status before."""
+    def end(self, status: HTTPStatus | None = None) -> None:
+        """Answer with the status, if given, and close once the client has read all and closes its side."""
         if self.phase is CLOSING:
             return
         if status and self.phase is RECEIVING:
@@ -312,20 +339,20 @@ class Connection(asyncio.Protocol):
             self.transport.resume_reading()
             self.transport.write_eof()
 
-    def expire(self):
-        """The deadline is over."""
+    def expire(self) -> None:
+        """The deadline has passed."""
         if self.is_free and not self.is_stopping:
             self.release()
-            self.deadline = inf  # the server closes it after a time
+            self.deadline = inf  # the server closes idle connections
         elif self.phase is RECEIVING and self.size:
             self.end(HTTPStatus.REQUEST_TIMEOUT)
         else:
             self.transport.abort()
 
-    def _make_way(self):
-        """End one of the connections, since there are too many: one that is idle, if there is one, for longest."""
+    def _make_way(self) -> None:
+        """Too many connections: end the one that has been idle for longest, or else the oldest incomplete request."""
 
-        def rank(connection):
+        def rank(connection: Connection) -> tuple[int, float]:
             is_idle = connection.is_free or not connection.size or connection.phase is CLOSING
             return (0 if is_idle else 1 if connection.phase is RECEIVING else 2), connection.since
 
@@ -334,15 +361,14 @@ class Connection(asyncio.Protocol):
         first.transport.abort()
 
     @classmethod
-    def _make_room(cls):
-        """End the connection that costs most, in bytes times seconds, until no more is held than may be."""
+    def _make_room(cls) -> None:
+        """Too much is held: end the connections that cost most, in bytes times seconds."""
         for connection in list(cls.opened):
             if connection.is_free:
                 connection.release()
         now = monotonic()
-        while cls.total_held > MAX_HELD and cls.opened:
-            first = max(cls.opened, key=lambda connection: connection.held * (now - connection.since))
-            cls.opened.pop(first)
+        while cls.total_held > MAX_HELD and (holding := [connection for connection in cls.opened if connection.held]):
+            first = max(holding, key=lambda connection: connection.held * (now - connection.since))
             if first.phase is RECEIVING:
                 first.end(HTTPStatus.SERVICE_UNAVAILABLE)
             else:
@@ -352,31 +378,32 @@ class Connection(asyncio.Protocol):
 
 
 class GuardedTransport:
-    """The transport that the server gets: it closes by way of the guard, and writes nothing after that.
+    """The transport for the server: the guard decides how to close, and nothing is written after that.
 
-    What the server writes while it is given data is its own answer, in plain text, to a malformed request.
+    What the server writes while it is given data is its own answer, in plain text, to a malformed request; the guard
+    answers in JSON instead.
     """
 
-    def __init__(self, connection):
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._transport = connection.transport
 
-    def write(self, data):
+    def write(self, data: bytes) -> None:
         if self._connection.phase is not CLOSING and not self._connection.is_feeding:
             self._transport.write(data)
 
-    def close(self):
+    def close(self) -> None:
         self._connection.close()
 
-    def is_closing(self):
+    def is_closing(self) -> bool:
         return self._connection.is_closing
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
 
-async def close_overdue():
-    """Close, for ever, the connections whose time is over."""
+async def close_overdue() -> None:
+    """Close connections whose deadline has passed, for as long as the server runs."""
     while True:
         await asyncio.sleep(1)
         now = monotonic()

@@ -1,11 +1,13 @@
-"""Starts the server: `scripts/serve`. BIND, PORT, WEB_CONCURRENCY and THREADS are settings like the others."""
+"""Starts the server; called by `scripts/serve`. See BIND, PORT, WEB_CONCURRENCY and THREADS in the settings."""
 
 import os
+import signal
 import socket
 import stat
 import sys
 from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 import uvicorn
 from django.core.exceptions import ImproperlyConfigured
@@ -13,13 +15,13 @@ from django.db import DatabaseError, connection
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "main.settings")
 
-# Seconds for which a connection without a request is kept; and in which what runs must be done when the server stops,
+# Seconds for which an idle connection is kept open; and within which running requests must end when the server stops,
 # longer than an answer may take.
 KEEP_ALIVE, GRACE = 15, 45
 
 
-def bind(address):
-    """Where uvicorn is to listen, as its arguments; OSError with a sentence where it cannot."""
+def bind(address: str) -> dict[str, Any]:
+    """uvicorn's arguments for the address; OSError with a sentence if it cannot be used."""
     try:
         if address.startswith("unix:"):
             return {"fd": unix_socket(address.removeprefix("unix:"))}
@@ -31,13 +33,13 @@ def bind(address):
             probe.bind((host, port))
         return {"host": host, "port": port}
     except OSError as error:
-        raise OSError(f"{address} cannot be listened at: {error.strerror}.") from None
+        raise OSError(f"{address} cannot be listened at: {error.strerror or error}.") from None
 
 
-def unix_socket(path):
-    """The descriptor of a socket of that path, for its owner and group alone.
+def unix_socket(path: str) -> int:
+    """The file descriptor of a listening socket at the path, for its owner and group only.
 
-    Whoever may connect to it is believed about the address of a client. One that a killed server left is replaced.
+    Whoever can connect to it is trusted about the addresses of clients. The socket of a killed server is replaced.
     """
     with suppress(FileNotFoundError), socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         if stat.S_ISSOCK(os.stat(path).st_mode):
@@ -55,14 +57,14 @@ def unix_socket(path):
     return listener.detach()
 
 
-def serve(application="main.asgi:application"):
-    """Serve until a signal ends it: SIGTERM finishes what runs, SIGHUP replaces one process after the other."""
+def serve(application: str = "main.asgi:application") -> None:
+    """Serve until SIGTERM, which finishes running requests. SIGHUP replaces one process after the other."""
     try:
         import django
         from django.conf import settings
 
         django.setup()
-        import_module(application.partition(":")[0])  # what is wrong with it is told once, and not by each process
+        import_module(application.partition(":")[0])  # so that an error is reported once, and not by each process
         address = bind(settings.BIND)
         connection.ensure_connection()
     except (ImproperlyConfigured, OSError) as error:
@@ -72,6 +74,9 @@ def serve(application="main.asgi:application"):
     connection.close()
     place = settings.BIND if "fd" in address else f"http://{settings.BIND}"
     print(f"Serving at {place}", flush=True)  # noqa: T201
+    if settings.WEB_CONCURRENCY == 1:
+        # There is no supervisor that would replace the only process. It ends, and whoever started it starts another.
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     uvicorn.run(
         application,
         **address,
@@ -81,9 +86,9 @@ def serve(application="main.asgi:application"):
         ws="none",
         lifespan="on",
         interface="asgi3",
-        proxy_headers=False,  # TRUSTED_PROXIES says whom to believe
+        proxy_headers=False,  # TRUSTED_PROXIES is used instead
         server_header=False,
-        access_log=False,  # common.middleware writes a line a request
+        access_log=False,  # common.middleware logs requests
         log_config=None,
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=GRACE,

@@ -113,8 +113,16 @@ def test_a_body_that_is_too_long_is_read_and_not_kept():
     ],
 )
 def test_after_a_body_that_is_not_read_the_connection_ends(header_of_it):
-    sent, _ = run(echo, headers=[header_of_it])
+    sent, _ = run(echo, headers=[header_of_it, (b"connection", b"keep-alive, Upgrade")])
     assert (sent[0]["status"], header(sent, b"connection")) == (200, b"close")
+
+
+def test_a_length_of_thousands_of_digits_is_a_number():
+    assert asked(b"{}", headers=[(b"content-length", b"0" * 5000 + b"2")])["body"] == "{}"
+
+
+def test_an_upgrade_that_is_only_named_changes_nothing():
+    assert asked(b"{}", headers=[(b"content-length", b"2"), (b"upgrade", b"h2c")])["body"] == "{}"
 
 
 def test_a_client_that_leaves_within_the_body_asks_nothing():
@@ -215,3 +223,33 @@ def test_a_file_is_closed_when_the_client_is_gone(tmp_path, monkeypatch):
 
     run(file)
     assert opened.closed
+
+
+def test_an_answer_that_fails_is_closed_once():
+    class Failing(Closing):
+        def __iter__(self):
+            yield b"x"
+            raise OSError
+
+    closed = Closing.closed
+    with pytest.raises(OSError, match=r"^$"):
+        asgi.begin_answer(lambda environ, start_response: Failing(), {})
+    assert Closing.closed == closed + 1
+
+
+def test_an_answer_is_not_ended_for_a_client_that_is_gone(monkeypatch):
+    class Chunks(Closing):
+        def __iter__(self):
+            yield b"x" * PART
+            monkeypatch.setattr(Connection, "is_closing", True)
+            yield b"x" * PART
+            yield b"x"
+
+    def long(environ, start_response):
+        start_response("200 OK", [])
+        return Chunks()
+
+    closed = Closing.closed
+    sent, _ = run(long)
+    assert [message.get("more_body") for message in sent[1:]] == [True]
+    assert Closing.closed == closed + 1

@@ -283,6 +283,73 @@ def test_a_client_that_leaves_within_its_request_is_not_waited_for(connect):
     assert connection.is_closing
 
 
+def test_a_client_that_sends_no_more_gets_all_the_answers_that_it_has_asked_for(connect):
+    connection = connect()
+    connection.data_received(GET)
+    connection.expect(0)
+    connection.received()
+    connection.transport.untaken = 1
+    connection.answered()
+    connection.data_received(GET + GET)
+    assert connection.eof_received()
+    connection.transport.untaken = 0
+    connection.resume_writing()
+    assert not connection.is_last
+    answer(connection)
+    assert connection.is_last
+    answer(connection)
+    assert connection.server.received == GET * 3
+    assert connection.transport.is_aborted
+
+
+def test_a_client_that_is_done_during_the_last_answer_is_not_waited_for(connect):
+    connection = connect()
+    connection.data_received(GET)
+    connection.expect(0)
+    connection.received()
+    connection.eof_received()
+    connection.answered()
+    assert connection.transport.is_aborted
+
+
+def test_the_server_does_not_close_before_a_request_that_has_arrived_is_answered(connect):
+    """Its timer for idle connections runs while the client takes the answer."""
+    connection = connect()
+    connection.data_received(GET)
+    connection.expect(0)
+    connection.received()
+    connection.transport.untaken = 1
+    connection.answered()
+    connection.data_received(GET)
+    connection.server.transport.close()
+    connection.transport.untaken = 0
+    connection.resume_writing()
+    assert connection.server.received == GET + GET
+    assert connection.is_last
+
+
+def test_a_closing_connection_begins_no_request(connect):
+    connection = connect()
+    connection.data_received(GET)
+    connection.expect(0)
+    connection.received()
+    connection.transport.untaken = 1
+    connection.answered()
+    connection.data_received(GET)
+    connection.end()
+    connection.transport.untaken = 0
+    connection.resume_writing()
+    assert connection.phase is connections.CLOSING
+    assert connection.server.received == GET
+
+
+def test_a_failure_of_the_application_ends_the_connection(connect):
+    connection = connect()
+    connection.data_received(POST)  # the application has the head
+    connection.server.transport.close()
+    assert connection.is_closing
+
+
 # Room
 
 
@@ -328,3 +395,23 @@ def test_what_was_taken_is_no_longer_held(connect, monkeypatch):
     first.answered()
     second.data_received(HEAD + b"Content-Length: 5000\r\n\r\n" + b"x" * 400)
     assert (first.is_closing, second.is_closing, first.held) == (False, False, 0)
+
+
+def test_an_answer_for_a_client_that_is_gone_is_not_held(connect):
+    connection = connect()
+    connection.data_received(GET)
+    connection.expect(0)
+    connection.received()
+    connection.connection_lost(None)
+    connection.taking(1000)
+    assert (connection.held, Connection.total_held) == (0, 0)
+
+
+def test_who_was_ended_for_what_it_held_is_closed_in_time(connect, monkeypatch):
+    monkeypatch.setattr(connections, "MAX_HELD", 1000)
+    connection = connect()
+    connection.data_received(HEAD + b"Content-Length: 5000\r\n\r\n" + b"x" * 1000)
+    assert statuses(connection) == [b"503"]
+    assert connection in Connection.opened
+    assert connection.deadline - connection.since == connections.TIME_TO_CLOSE
+    assert (connection.ahead, connection.held) == (b"", 0)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from conftest import PASSWORD, represent
+from users import representations
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
 
 JSON = "application/json"
@@ -172,10 +173,10 @@ def test_an_unknown_host_is_400_in_json(as_alice, caplog, host):
 
 
 def test_an_unexpected_failure_is_500_in_json_without_a_word_of_it(as_alice, monkeypatch):
-    def fail(self):
+    def fail(*args, **kwargs):
         raise RuntimeError("secret text of the database")
 
-    monkeypatch.setattr(User, "instance", property(fail))
+    monkeypatch.setattr(representations, "of_user", fail)
     as_alice.raise_request_exception = False
     answer = as_alice.get("/users/profile")
     assert (answer.status_code, answer.json()) == (500, {"detail": "Something went wrong on our side."})

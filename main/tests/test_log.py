@@ -10,7 +10,8 @@ from django.db import InterfaceError, OperationalError
 
 from common.logs import Completion, JSONFormatter
 from conftest import PASSWORD
-from users.models import AuthToken, User
+from users import representations
+from users.models import AuthToken
 
 
 @pytest.fixture
@@ -101,7 +102,7 @@ def test_where_the_database_is_away_every_call_is_503_and_a_line(
         raise error
 
     as_alice.raise_request_exception = anonymous.raise_request_exception = False
-    monkeypatch.setattr(User, "instance", property(fail))
+    monkeypatch.setattr(representations, "of_user", fail)
     answers = [as_alice.get("/users/profile")]
     monkeypatch.setattr(type(AuthToken.objects.all()), "find", fail)
     answers.append(as_alice.get("/conversations"))
@@ -117,21 +118,21 @@ def test_where_the_database_is_away_every_call_is_503_and_a_line(
 
 @pytest.mark.parametrize("error", [OperationalError(1054, "Unknown column 'x'"), OperationalError("no such column: x")])
 def test_a_mistake_of_ours_is_no_absence_of_the_database(as_alice, monkeypatch, caplog, error):
-    def fail(self):
+    def fail(*args, **kwargs):
         raise error
 
     as_alice.raise_request_exception = False
-    monkeypatch.setattr(User, "instance", property(fail))
+    monkeypatch.setattr(representations, "of_user", fail)
     assert as_alice.get("/users/profile").status_code == 500
     assert any("Traceback" in line for line in formatted(caplog, logging.Formatter("%(message)s")))
 
 
 def test_a_failure_is_logged_with_its_traceback_and_without_the_path(as_alice, alice, monkeypatch, caplog):
-    def fail(*args):
+    def fail(*args, **kwargs):
         raise RuntimeError("a mistake")
 
     as_alice.raise_request_exception = False
-    monkeypatch.setattr(type(User.objects.all()), "instance_of", fail)
+    monkeypatch.setattr(representations, "of_username", fail)
     assert as_alice.get("/users/contacts/view-user/somebody-secret").status_code == 500
     lines = formatted(caplog, logging.Formatter("%(message)s"))
     assert any("RuntimeError: a mistake" in line for line in lines)

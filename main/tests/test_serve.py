@@ -1,6 +1,7 @@
 """The start of the server: `scripts/serve`, where it listens, and the sentence with which it refuses."""
 
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -102,6 +103,21 @@ def test_a_unix_socket_is_for_its_owner_and_group_alone(serve, tmp_path):
     assert health(socket.AF_UNIX, path) == "HTTP/1.1 200 OK"
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o660
     assert "Address already in use" in refusal(serve(BIND=f"unix:{path}"))
+
+
+@pytest.mark.parametrize("ending", [signal.SIGHUP, signal.SIGTERM])
+def test_a_single_process_finishes_what_runs(serve, free_port, ending):
+    server = serve(BIND=f"127.0.0.1:{free_port}", WEB_CONCURRENCY="1")
+    assert health(socket.AF_INET, ("127.0.0.1", free_port)) == "HTTP/1.1 200 OK"
+    with socket.socket() as client:
+        client.connect(("127.0.0.1", free_port))
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n")
+        time.sleep(0.2)
+        server.send_signal(ending)
+        time.sleep(0.3)
+        client.sendall(b"\r\n")
+        assert client.makefile().readline().strip() == "HTTP/1.1 200 OK"
+    server.wait(20)
 
 
 def test_the_processes_stop_with_the_one_that_started_them(serve, free_port):

@@ -1,11 +1,14 @@
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import Any, Protocol
 
 from django.contrib import admin, messages
 from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.exceptions import ValidationError
-from django.http import HttpResponseRedirect
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.safestring import mark_safe
 from rest_framework.exceptions import Throttled
 
@@ -13,13 +16,15 @@ from common.addresses import address_of
 from common.admin import ReadOnlyAdmin, SafeLookups, number_of
 from users import actions
 from users.actions import AccountGone
-from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
+from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User, UserQuerySet
 
 
 class GuardedAuthenticationForm(AdminAuthenticationForm):
-    """The form that the admin logs in by; guesses count here as they do at /users/login."""
+    """The login form of the admin. Wrong passwords count here as they do at /users/login."""
 
-    def clean(self):
+    request: HttpRequest
+
+    def clean(self) -> dict[str, Any]:
         try:
             with actions.guessing(self.cleaned_data.get("username", ""), address_of(self.request)):
                 return super().clean()
@@ -35,22 +40,28 @@ class UserCreationForm(AdminUserCreationForm):
         model = User
         fields = ("username", "email")
 
-    def clean_username(self):
-        # The model's clean() tells whether it is taken, by its key.
+    def clean_username(self) -> str:
+        # The model's clean() checks by the key whether the name is taken.
         return self.cleaned_data["username"]
 
 
 class UserForm(UserChangeForm):
-    password = None  # Django would show parts of the hash.
+    password = None  # type: ignore[assignment]  # Django's would show parts of the hash.
 
     class Meta(UserChangeForm.Meta):
         model = User
-        field_classes = {}  # Django's would change how a name is written.
+        field_classes = {}  # Django's would normalise the name.
+
+
+class Counted(Protocol):
+    contacts: int
+    blacklisted: int
+    blacklisted_by: int
 
 
 @admin.register(User)
 class UserAdmin(SafeLookups, DjangoUserAdmin):
-    """Superusers change accounts; who may only look and deactivate (the group Moderators) does just that."""
+    """Superusers change accounts. Moderators, who have their own group, look and deactivate."""
 
     form = UserForm
     add_form = UserCreationForm
@@ -68,7 +79,7 @@ class UserAdmin(SafeLookups, DjangoUserAdmin):
     )
     list_filter = ("is_active", "is_staff", "is_superuser", "date_joined", "last_login")
     ordering = ("username_key",)
-    # The fields are searched by their keys in get_search_results; these names only make the search box appear.
+    # These names only make the search box appear; get_search_results searches by keys.
     search_fields = ("username", "email", "first_name", "last_name")
     search_help_text = "Any part of a username, an e-mail address or a name."
     readonly_fields = ("last_login", "date_joined")
@@ -88,82 +99,96 @@ class UserAdmin(SafeLookups, DjangoUserAdmin):
     )
     actions = ("deactivate", "reactivate")
 
-    def get_queryset(self, request):
+    def get_queryset(self, request: HttpRequest) -> UserQuerySet:
         return (
             super()
             .get_queryset(request)
             .filter(deleted_at=None)
             .annotate(
-                contacts=number_of(ContactBookEntry, "user1"),
-                blacklisted=number_of(BlacklistEntry, "user1"),
-                blacklisted_by=number_of(BlacklistEntry, "user2"),
+                contacts=number_of(ContactBookEntry.objects, "user1"),
+                blacklisted=number_of(BlacklistEntry.objects, "user1"),
+                blacklisted_by=number_of(BlacklistEntry.objects, "user2"),
             )
         )
 
-    def get_search_results(self, request, queryset, search_term):
+    def get_search_results(  # type: ignore[override]
+        self, request: HttpRequest, queryset: UserQuerySet, search_term: str
+    ) -> tuple[UserQuerySet, bool]:
         return queryset.containing(search_term[:100]), False
 
     @admin.display(description="contacts", ordering="contacts")
-    def contacts(self, user):
+    def contacts(self, user: Counted) -> int:
         return user.contacts
 
     @admin.display(description="blacklisted", ordering="blacklisted")
-    def blacklisted(self, user):
+    def blacklisted(self, user: Counted) -> int:
         return user.blacklisted
 
     @admin.display(description="blacklisted by", ordering="blacklisted_by")
-    def blacklisted_by(self, user):
+    def blacklisted_by(self, user: Counted) -> int:
         return user.blacklisted_by
 
-    # A permission to change accounts would be one to make oneself a superuser.
+    # Whoever may change accounts could make themselves a superuser.
 
-    def has_add_permission(self, request):
+    def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.is_superuser
 
-    def has_change_permission(self, request, obj=None):
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return request.user.is_superuser
 
-    def has_delete_permission(self, request, obj=None):
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return request.user.is_superuser
 
-    def get_deleted_objects(self, objs, request):
-        # All that hangs on an account goes with it. Django's own would read all of it to list it.
+    def get_deleted_objects(
+        self, objs: Iterable[User], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        # All rows of an account are deleted with it. Django's method would read all of them to list them.
         accounts = [str(user) for user in objs]
-        return accounts, {self.opts.verbose_name_plural: len(accounts)}, set(), []
+        return accounts, {str(self.opts.verbose_name_plural): len(accounts)}, set(), []
 
-    def delete_model(self, request, obj):
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
         with suppress(AccountGone):
             actions.delete_account(obj)
 
-    def delete_queryset(self, request, queryset):
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         for user in queryset:
             self.delete_model(request, user)
 
-    def changeform_view(self, request, *args, **kwargs):
+    # Between the validation of a form and `save` somebody may take the name or the address, or delete the account.
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
             return super().changeform_view(request, *args, **kwargs)
         except ValidationError as error:
-            # Somebody took the name or the address after the form had found it free.
-            self.message_user(request, " ".join(error.messages), messages.ERROR)
-            return HttpResponseRedirect(request.get_full_path())
+            return self.answer_refusal(request, error)
 
-    def has_deactivate_permission(self, request):
+    def user_change_password(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return super().user_change_password(request, *args, **kwargs)
+        except ValidationError as error:
+            return self.answer_refusal(request, error)
+
+    def answer_refusal(self, request: HttpRequest, error: ValidationError) -> HttpResponse:
+        self.message_user(request, " ".join(error.messages), messages.ERROR)
+        return HttpResponseRedirect(request.get_full_path())
+
+    def has_deactivate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("users.deactivate_user")
 
-    def has_reactivate_permission(self, request):
+    def has_reactivate_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("users.reactivate_user")
 
     @admin.action(description="Deactivate the selected accounts and end their tokens", permissions=["deactivate"])
-    def deactivate(self, request, queryset):
+    def deactivate(self, request: HttpRequest, queryset: UserQuerySet) -> None:
         self.act(request, queryset, actions.deactivate, "deactivated")
 
     @admin.action(description="Reactivate the selected accounts", permissions=["reactivate"])
-    def reactivate(self, request, queryset):
+    def reactivate(self, request: HttpRequest, queryset: UserQuerySet) -> None:
         self.act(request, queryset, actions.reactivate, "reactivated")
 
-    def act(self, request, queryset, action, done):
-        """Apply the action to the accounts it may touch: no one's own, and for others than superusers no staff's."""
-        allowed = queryset.exclude(pk=request.user.pk)
+    def act(self, request: HttpRequest, queryset: UserQuerySet, action: Callable[[User], None], done: str) -> None:
+        """Apply the action, except to the user's own account and, unless the user is a superuser, to staff."""
+        allowed = queryset.exclude(pk=request.user.pk)  # type: ignore[misc]
         if not request.user.is_superuser:
             allowed = allowed.filter(is_staff=False, is_superuser=False)
         selected = queryset.count()
@@ -186,12 +211,18 @@ class PairAdmin(ReadOnlyAdmin):
     search_fields = ("user1__username_key", "user2__username_key")
     fields = ("user1", "user2", "created_at")
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).filter(user1__deleted_at=None, user2__deleted_at=None)
+
 
 @admin.register(AuthToken)
 class AuthTokenAdmin(ReadOnlyAdmin):
-    """When somebody logged in and was last here; nothing of the token itself."""
+    """When users logged in and were last active. Nothing of the token itself is shown."""
 
     list_display = ("user", "created_at", "last_used")
     list_select_related = ("user",)
     search_fields = ("user__username_key",)
     fields = ("user", "created_at", "last_used")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuthToken]:
+        return super().get_queryset(request).filter(user__deleted_at=None)

@@ -4,5 +4,5 @@ from django.apps import AppConfig
 class UsersConfig(AppConfig):
     name = "users"
 
-    def ready(self):
+    def ready(self) -> None:
         from users import deletion, documentation, receivers  # noqa: F401  (they connect themselves)

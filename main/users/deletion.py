@@ -1,12 +1,15 @@
-"""The deletion of accounts, however much hangs on one.
+"""The deletion of accounts, however many rows belong to one.
 
-A short transaction makes the account vanish for every call: it is shut out, its name and address are free, nobody finds
-it, and what it wrote has no name. The rest is removed in pieces (see common.upkeep), the account's row last.
+A short transaction makes the account disappear for every call: it is blocked, its name and address are free, nobody
+finds it, and its messages have no sender. The rows are removed in pieces (see common.upkeep), the account's row last.
 """
 
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from typing import Any
 
 from django.db import IntegrityError
+from django.db.models import Model, QuerySet
 from django.utils import timezone
 
 from common import upkeep
@@ -14,18 +17,18 @@ from common.transactions import retried_transaction
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
 from users.search import SearchEntry
 
-# Rows that a piece of work removes.
+# Rows per piece of work.
 PIECE = 500
 
-# Functions that take the id of a deleted account, remove some of what hangs on it, and return whether there was any.
-# They are called in this order until there is none. Apps above this one add theirs.
-steps = []
+# Functions that take the id of a deleted account, remove some of its rows, and return whether there were any. They run
+# in this order, each until nothing is left. Apps above this one add theirs.
+steps: list[Callable[[int], bool]] = []
 
 
-def vanish(user):
-    """Shut the account out and free its names, within the caller's transaction, which has locked it."""
+def vanish(user: User) -> None:
+    """Block the account and free its names. The caller's transaction has locked it."""
     SearchEntry.objects.replace(user, user.entries, set())
-    # No name can be such a key, since none has a line break.
+    # No name has such a key: names have no line breaks.
     key = f"\n{user.pk}"
     emptied = dict.fromkeys(("username", "email", "first_name", "last_name", "bio", "phone_number", "search_text"), "")
     User.objects.filter(pk=user.pk).update(
@@ -40,17 +43,17 @@ def vanish(user):
     )
 
 
-def pieces_of(user_id):
-    """Remove what hangs on the deleted account, and at last its row; yield after each piece."""
+def pieces_of(user_id: int) -> Iterator[None]:
+    """Remove the rows of the deleted account, its own row last; yield after each piece."""
     for step in steps:
         while step(user_id):
             yield
     with suppress(IntegrityError):
-        # Something that hangs on it came in at the last moment. The next one who comes by goes on.
+        # Another request has just added a row for this account. The next run removes it.
         _remove_row(user_id)
 
 
-def pieces_of_all():
+def pieces_of_all() -> Iterator[None]:
     for user_id in User.objects.filter(deleted_at__isnull=False).values_list("pk", flat=True):
         yield from pieces_of(user_id)
         yield
@@ -60,20 +63,20 @@ upkeep.tasks.append(pieces_of_all)
 
 
 @retried_transaction
-def _remove_row(user_id):
+def _remove_row(user_id: int) -> None:
     User.objects.filter(pk=user_id, deleted_at__isnull=False).delete()
 
 
-def remove_some(rows):
-    """Remove some of the rows, in a transaction of its own; return whether there were any."""
+def remove_some(rows: QuerySet[Any]) -> bool:
+    """Remove some of the rows in a transaction of their own; return whether there were any."""
     ids = list(rows.values_list("pk", flat=True)[:PIECE])
     if ids:
         retried_transaction(rows.model.objects.filter(pk__in=ids).delete)()
     return bool(ids)
 
 
-def _removing(model, field):
-    return lambda user_id: remove_some(model.objects.filter(**{field: user_id}))
+def _removing(model: type[Model], field: str) -> Callable[[int], bool]:
+    return lambda user_id: remove_some(model._default_manager.filter(**{field: user_id}))
 
 
 steps += [

@@ -1,6 +1,7 @@
 """The calls of this app in the OpenAPI document, in the order of urls.py."""
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
@@ -24,7 +25,7 @@ class TokenScheme(OpenApiAuthenticationExtension):
     target_class = "users.authentication.TokenAuthentication"
     name = "Token"
 
-    def get_security_definition(self, auto_schema):
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
         return {
             "type": "apiKey",
             "in": "header",
@@ -35,7 +36,7 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
 @extend_schema_serializer(component_name="User", examples=[example("Alice", ALICE)])
 class UserInstance(serializers.Serializer):
-    """A user, as everybody who is logged in sees them."""
+    """A user, as every logged-in user sees them."""
 
     username = serializers.CharField(max_length=150)
     email = serializers.CharField(max_length=254)

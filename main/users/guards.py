@@ -1,4 +1,6 @@
-"""What a call needs before it may go on, or it ends with 404 or 403."""
+"""Checks that end a call with 404 or 403."""
+
+from collections.abc import Collection
 
 from common.errors import Forbidden, found
 from users.models import BlacklistEntry, User
@@ -6,21 +8,20 @@ from users.models import BlacklistEntry, User
 NO_USER = "There is no such user."
 
 
-def find_user(username):
+def find_user(username: str) -> User:
     """The active account of that name, or 404."""
     return found(User.objects.active().named(username).first(), NO_USER)
 
 
-def find_noted_user(username):
-    """The account of that name, active or not, or 404: everybody may take back what they noted about somebody."""
+def find_noted_user(username: str) -> User:
+    """The account of that name, active or not, or 404: entries about inactive accounts can be removed, too."""
     return found(User.objects.named(username).first(), NO_USER)
 
 
-def require_exchange(user, other_ids):
+def require_exchange(user: User, other_ids: Collection[int]) -> int:
     """Refuse with 403 if there is a blacklist entry, in either direction, between the user and any of the others.
 
-    Returns how many of the others are active. Within a transaction this holds until its end: whoever adds an entry
-    waits for it.
+    Return how many of the others are active. Within a transaction the result holds until its end: new entries wait.
     """
     is_blacklisted, active = BlacklistEntry.objects.any_between(user, other_ids)
     if is_blacklisted:

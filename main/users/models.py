@@ -1,8 +1,10 @@
 import re
 import secrets
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import sha256
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
@@ -14,39 +16,42 @@ from django.utils import timezone
 
 from common.keys import ExactCharField, KeyField, text_key
 from common.validators import refuse_control_characters, refuse_control_characters_within_lines, refuse_long_keys
-from users.search import SearchEntry, entries_of
+from users.search import Entry, SearchEntry, entries_of
 from users.validators import validate_username
 
 
-class UserQuerySet(models.QuerySet):
-    def active(self):
+class UserQuerySet(models.QuerySet["User"]):
+    def active(self) -> Self:
         return self.filter(is_active=True)
 
-    def locked(self, user):
-        """The account as it is now, held until the end of the transaction; nothing where it was deleted."""
+    def locked(self, user: "User") -> Self:
+        """The account as it is now, locked until the end of the transaction; empty if it was deleted."""
         return self.select_for_update().filter(pk=user.pk, deleted_at=None)
 
-    def named(self, username):
+    def named(self, username: str) -> Self:
         """The user of that name, whatever its case."""
         return self.filter(username_key=text_key(username))
 
-    def containing(self, text):
-        """The users in whose names and address every word of the text is a part of one."""
+    def containing(self, text: str) -> Self:
+        """Users that have every word of the text in one of their names or their address."""
         found = self
         for word in set(text_key(text).split()):
             found = found.filter(search_text__contains=word)
         return found
 
 
-class UserManager(DjangoUserManager.from_queryset(UserQuerySet)):
+UserQuerySetManager = models.Manager.from_queryset(UserQuerySet)
+
+
+class UserManager(DjangoUserManager["User"], UserQuerySetManager["User"]):
     use_in_migrations = False
 
-    def get_by_natural_key(self, username):
-        return self.named(username).get()
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.named(username or "").get()
 
 
 class User(AbstractUser):
-    """An account and its profile. Saving one that is deactivated, or has a new password, ends its tokens."""
+    """An account and its profile. Saving a deactivated account, or a new password, ends its tokens."""
 
     username = models.CharField(
         max_length=150,
@@ -59,14 +64,16 @@ class User(AbstractUser):
     bio = models.TextField(max_length=500, blank=True, validators=[refuse_control_characters_within_lines])
     phone_number = models.CharField(max_length=32, blank=True, validators=[refuse_control_characters])
 
-    # When it was deleted, while something still hangs on it (see users.deletion). No call knows of it any more.
+    _password: str | None  # Django's: the new password as text, until it is saved
+
+    # When the account was deleted; set while its rows are being removed (see users.deletion).
     deleted_at = models.DateTimeField(null=True, editable=False, db_index=True)
 
     username_key = KeyField("username")
     email_key = KeyField("email")
     search_text = KeyField("username", "first_name", "last_name", "email")
 
-    objects = UserManager()
+    objects: ClassVar[UserManager] = UserManager()
 
     class Meta:
         constraints = [
@@ -78,13 +85,13 @@ class User(AbstractUser):
             ("reactivate_user", "Can reactivate ordinary users"),
         ]
 
-    def clean(self):
-        # Without Django's own, which would change how the name and the address are written.
+    def clean(self) -> None:
+        # Not Django's clean(), which would normalise the name and the address.
         if taken := self._taken():
             raise ValidationError(taken)
 
-    def save(self, *, update_fields=None, **kwargs):
-        """Save; ValidationError by field where the username or the address is taken, or the account deleted."""
+    def save(self, *, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
+        """Save; ValidationError by field if the username or the address is taken, or the account was deleted."""
         fields = self._with_keys(update_fields)
         with self._taken_is_told_by_field(), transaction.atomic(), self._search_entries_in_step(fields):
             is_new, has_new_password = self._state.adding, self._password is not None
@@ -93,15 +100,15 @@ class User(AbstractUser):
                 self.auth_tokens.end()
 
     @staticmethod
-    def _with_keys(update_fields):
-        """The fields to save, with the keys that are made from them; None stands for all."""
+    def _with_keys(update_fields: Iterable[str] | None) -> Iterable[str] | None:
+        """The fields to save, with the keys computed from them; None means all."""
         if update_fields is None or {"username", "email", "first_name", "last_name"}.isdisjoint(update_fields):
             return update_fields
         return {*update_fields, "username_key", "email_key", "search_text"}
 
     @contextmanager
-    def _search_entries_in_step(self, update_fields):
-        """Replace the entries of the search index by those of what is saved in the block."""
+    def _search_entries_in_step(self, update_fields: Iterable[str] | None) -> Iterator[None]:
+        """Update the search index to what is saved in the block."""
         if update_fields is not None and {"search_text", "is_active"}.isdisjoint(update_fields):
             yield
             return
@@ -110,26 +117,26 @@ class User(AbstractUser):
         SearchEntry.objects.replace(self, before, self.entries)
 
     @contextmanager
-    def _taken_is_told_by_field(self):
+    def _taken_is_told_by_field(self) -> Iterator[None]:
         try:
             yield
         except IntegrityError:
-            # Whoever held the name may have given it up meanwhile, so that nothing is found.
+            # The other account may have given the name up in between, so that nothing is found.
             raise ValidationError(self._taken() or {"username": ["This was taken just now. Try again."]}) from None
 
     @property
-    def entries(self):
-        """What the account is found by."""
+    def entries(self) -> set[Entry]:
+        """The account's entries in the search index, as (rank, text)."""
         return entries_of(self.search_text) if self.is_active else set()
 
-    def _locked_entries(self):
-        """What the account is found by until now; its row is locked until the end of the transaction."""
+    def _locked_entries(self) -> set[Entry]:
+        """The entries before the change. The account's row is locked until the end of the transaction."""
         now = User.objects.locked(self).only("search_text", "is_active").first()
         if now is None:
             raise ValidationError({"username": ["This account was deleted just now."]})
         return now.entries
 
-    def _taken(self):
+    def _taken(self) -> dict[str, list[str]]:
         others = User.objects.exclude(pk=self.pk)
         taken = {}
         if others.named(self.username).exists():
@@ -140,9 +147,9 @@ class User(AbstractUser):
 
 
 class Pair(models.Model):
-    """What one user noted about another: `user1` is the one who did, `user2` the other."""
+    """An entry of one user, `user1`, about another, `user2`."""
 
-    # Leading in the unique constraint, which makes an index of its own superfluous.
+    # No index of its own: the column is the first one of the unique constraint.
     user1 = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="%(class)s_as_user1", db_index=False
     )
@@ -152,7 +159,7 @@ class Pair(models.Model):
     class Meta:
         abstract = True
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.user1} → {self.user2}"
 
 
@@ -165,11 +172,11 @@ class ContactBookEntry(Pair):
         ]
 
 
-class BlacklistEntryQuerySet(models.QuerySet):
-    def status(self, user, username, *, deactivated=False):
-        """Whether the user blacklisted the other and whether the other the user, or None if there is no such other.
+class BlacklistEntryQuerySet(models.QuerySet["BlacklistEntry"]):
+    def status(self, user: User, username: str, *, deactivated: bool = False) -> tuple[bool, bool] | None:
+        """Whether the user has blacklisted the other, and the other the user; None if there is no such other.
 
-        In SQL, since to build these two subqueries takes the ORM longer than all the rest of the call.
+        In SQL: composing these two subqueries with the ORM took longer than the rest of the call.
         """
         with connection.cursor() as cursor:
             cursor.execute(
@@ -185,7 +192,7 @@ class BlacklistEntryQuerySet(models.QuerySet):
             row = cursor.fetchone()
         return row and tuple(map(bool, row))
 
-    def any_between(self, user, other_ids):
+    def any_between(self, user: User, other_ids: Collection[int]) -> tuple[bool, int]:
         """Whether there is an entry between the user and any of the others, and how many of the others are active.
 
         In a transaction the user's row is locked before the entries are read, and until its end, so that no entry comes
@@ -215,7 +222,7 @@ class BlacklistEntryQuerySet(models.QuerySet):
                 """,  # noqa: S608
                 [*other_ids, *other_ids, *other_ids, user.pk],
             )
-            # There is no row where the user was deleted since the request began. Nothing stands between nobody.
+            # There is no row if the user's row was removed after the request began.
             is_blacklisted, active = cursor.fetchone() or (False, 0)
         return bool(is_blacklisted), active
 
@@ -231,35 +238,34 @@ class BlacklistEntry(Pair):
         ]
 
 
-class AuthTokenQuerySet(models.QuerySet):
-    def end(self):
-        """End the tokens: from now on they are not valid."""
+class AuthTokenQuerySet(models.QuerySet["AuthToken"]):
+    def end(self) -> None:
+        """End the tokens: they are invalid from now on."""
         self.delete()
 
-    def unexpired(self):
+    def unexpired(self) -> Self:
         return self.filter(last_used__gt=timezone.now() - timedelta(days=settings.TOKEN_TTL_DAYS))
 
-    def expired(self):
+    def expired(self) -> Self:
         return self.filter(last_used__lte=timezone.now() - timedelta(days=settings.TOKEN_TTL_DAYS))
 
-    def issue(self, user):
-        """Make a token for the user and return it, the only time that it is known."""
+    def issue(self, user: User) -> str:
+        """Create a token for the user and return it. Only its digest is stored."""
         token = secrets.token_urlsafe(32)
         self.create(user=user, digest=self.model.digest_of(token))
         return token
 
-    def find(self, token):
-        """The token, with its user and whether its use should be noted, or None if it is not good.
+    def find(self, token: str) -> "AuthToken | None":
+        """The token with its user, and whether its use should be noted; None if it is not valid.
 
-        Every request asks this. Put together by the ORM anew each time, the question took longer than its answer and
-        all the rest of a short call; hence the SQL.
+        Every request runs this query. It is SQL, since the ORM took longer to compose it than the rest of a short call.
         """
         if not re.fullmatch("[A-Za-z0-9_-]{43}", token):
             return None
         now = timezone.now()
         moments = (now - AuthToken.LAST_USED_PRECISION, now - timedelta(days=settings.TOKEN_TTL_DAYS))
         note_before, expired_before = map(connection.ops.adapt_datetimefield_value, moments)
-        users = User.objects.raw(
+        users: Iterable[Any] = User.objects.raw(
             """
             SELECT users_user.*, users_authtoken.id AS token_id, users_authtoken.last_used <= %s AS token_note_use
             FROM users_authtoken JOIN users_user ON users_user.id = users_authtoken.user_id
@@ -268,14 +274,14 @@ class AuthTokenQuerySet(models.QuerySet):
             [note_before, self.model.digest_of(token), expired_before],
         )
         for user in users:
-            token = AuthToken(pk=user.token_id, user=user)
-            token.should_note_use = user.token_note_use
-            return token
+            found = AuthToken(pk=user.token_id, user=user)
+            found.should_note_use = user.token_note_use
+            return found
         return None
 
 
 class AuthToken(models.Model):
-    """A login: 256 random bits, of which only the SHA-256 digest is kept. It expires when it is not used."""
+    """A login: 256 random bits, of which only the SHA-256 digest is stored. It expires if it is not used."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="auth_tokens")
     digest = ExactCharField(max_length=64, editable=False)
@@ -287,16 +293,18 @@ class AuthToken(models.Model):
     class Meta:
         constraints = [models.UniqueConstraint(fields=["digest"], name="users_token_once")]
 
-    # Written this seldom, so that reading costs no write.
+    should_note_use: bool  # of what `find` returns
+
+    # `last_used` is written once in this time, so that most requests write nothing.
     LAST_USED_PRECISION = timedelta(minutes=10)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"Token {self.pk} of {self.user}"
 
     @staticmethod
-    def digest_of(token):
+    def digest_of(token: str) -> str:
         return sha256(token.encode()).hexdigest()
 
-    def note_use(self):
-        """Move the expiry on."""
+    def note_use(self) -> None:
+        """Postpone the expiry."""
         AuthToken.objects.filter(pk=self.pk).update(last_used=timezone.now())

@@ -6,8 +6,8 @@ from users.search import SearchEntry
 
 
 @receiver(pre_delete, sender=User)
-def remove_entries(instance, **kwargs):
-    """The index has no foreign key that could do it, where an account is deleted by other ways than users.deletion."""
+def remove_entries(instance: User, **kwargs: object) -> None:
+    """For accounts that are deleted in other ways than users.deletion: the index has no foreign key."""
     now = User.objects.select_for_update().filter(pk=instance.pk).first()
     if now:
         SearchEntry.objects.replace(now, now.entries, set())

@@ -1,26 +1,31 @@
 """What a client sees of a user: the user instance of the API, as a dict. Nothing else builds one.
 
-Each function takes the viewer, so that what somebody may see of somebody else is decided here. The queries are plain
-SQL: to compose them with the ORM took longer than all the rest of such a call (see the benchmarks).
+Each function takes the viewer, so that what one user may see of another is decided here. The queries are plain SQL:
+composing them with the ORM took longer than the rest of such a call.
 """
 
+from collections.abc import Iterable
+
+from django.contrib.auth.models import AbstractUser
 from django.db import connection
 
 from common.keys import text_key
 
 FIELDS = ("username", "email", "first_name", "last_name", "bio", "phone_number")
 
+Representation = dict[str, str]
 
-def from_row(row, viewer):
+
+def from_row(row: Iterable[str], viewer: AbstractUser) -> Representation:
     """From the values of FIELDS, in their order."""
     return dict(zip(FIELDS, row, strict=True))
 
 
-def of_user(user, viewer):
+def of_user(user: AbstractUser, viewer: AbstractUser) -> Representation:
     return from_row([getattr(user, field) for field in FIELDS], viewer)
 
 
-def of_username(username, viewer):
+def of_username(username: str, viewer: AbstractUser) -> Representation | None:
     """Of the active user of that name, whatever its case, or None."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -31,7 +36,7 @@ def of_username(username, viewer):
     return row and from_row(row, viewer)
 
 
-def of_contacts(viewer):
+def of_contacts(viewer: AbstractUser) -> list[Representation]:
     """Of the active users in the viewer's contact book, by username."""
     with connection.cursor() as cursor:
         cursor.execute(

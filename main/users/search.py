@@ -1,11 +1,15 @@
-"""The index by which people are found.
+"""The search index.
 
-"Contains" becomes "begins with": an account has an entry for every suffix of every word of its names and its address
-(`quill`: `quill`, `uill`, `ill`, `ll`, `l`), so that the accounts with `ui` in a word are those with an entry from
-`ui` up to `uj`: a range of an index, in its order, that is read no further than a page is long.
+An account has an entry for every suffix of every word of its names and its address (`quill`: `quill`, `uill`, `ill`,
+`ll`, `l`). So "contains `ui`" becomes "has an entry that begins with `ui`": a range read of the index, in its order,
+that stops at the end of the page.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self
+
 from django.conf import settings
+from django.contrib.auth.models import AbstractUser
 from django.db import connection, models
 from django.db.models import Q
 from django.db.models.constants import OnConflict
@@ -13,23 +17,28 @@ from django.db.models.constants import OnConflict
 from common.keys import KEY_LENGTH, ExactCharField, text_key
 from users import representations
 
-# Ranks of entries: the whole username, one an account, for the order of the first results; suffixes of all the words.
+# Ranks of entries: the whole username, one per account, to order the first results; and the suffixes of all words.
 USERNAME, SUFFIX = 0, 1
 
-# A suffix is kept up to this length. A longer word of a question is looked for in the account itself.
+# Suffixes are stored up to this length. A longer word of a search is compared with the account itself.
 SUFFIX_LENGTH = 64
 
-# So many entries of a word, where there are several, may a page go through in the database, and so many may it fetch,
-# before it ends short of its limit.
-MOST_READ = 10_000
-MOST_FETCHED = 2_000
-# How many it fetches at a time, if the first few were not enough.
-ROWS_OF_A_QUERY = 500
+# Limits per page, after which it ends short: entries that the database reads for one of several words, and entries
+# that are fetched.
+MAX_READ = 10_000
+MAX_FETCHED = 2_000
+# Entries per query, if the first query was not enough.
+ROWS_PER_QUERY = 500
 
 
-class SearchEntryQuerySet(models.QuerySet):
-    def replace(self, user, before, after):
-        """Turn the user's entries from these into those, in the transaction that changes the account."""
+# (rank, text), of an account; (rank, text, user id), in the index.
+Entry = tuple[int, str]
+Place = tuple[int, str, int]
+
+
+class SearchEntryQuerySet(models.QuerySet["SearchEntry"]):
+    def replace(self, user: AbstractUser, before: set[Entry], after: set[Entry]) -> None:
+        """Replace the user's entries, in the transaction that changes the account."""
         gone = before - after
         if gone:
             usernames = [text for rank, text in gone if rank == USERNAME]
@@ -38,22 +47,22 @@ class SearchEntryQuerySet(models.QuerySet):
         if after - before:
             self.add((rank, text, user.pk) for rank, text in after - before)
 
-    def add(self, rows):
-        """Insert entries given as (rank, text, user id); those that there are already stay."""
-        # Not by bulk_create: an object for each of the 40 rows would be most of a registration's cost.
+    def add(self, rows: Iterable[Place]) -> None:
+        """Insert entries given as (rank, text, user id). Existing ones stay."""
+        # Not with bulk_create: model objects for 40 rows would be most of the cost of a registration.
         insert = connection.ops.insert_statement(on_conflict=OnConflict.IGNORE)
         table = connection.ops.quote_name(SearchEntry._meta.db_table)
         columns = ", ".join(map(connection.ops.quote_name, ("rank", "text", "user_id")))
         with connection.cursor() as cursor:
             cursor.executemany(f"{insert} {table} ({columns}) VALUES (%s, %s, %s)", list(rows))
 
-    def beginning_with(self, prefix):
+    def beginning_with(self, prefix: str) -> Self:
         low, high = range_of(prefix[:SUFFIX_LENGTH])
         entries = self.filter(text__gte=low)
         return entries if high is None else entries.filter(text__lt=high)
 
-    def after(self, place):
-        """Those after the place, (rank, text, user id), in the order of the index."""
+    def after(self, place: Place | None) -> Self:
+        """The entries after the place, (rank, text, user id), in the order of the index."""
         if place is None:
             return self
         rank, text, user_id = place
@@ -62,12 +71,14 @@ class SearchEntryQuerySet(models.QuerySet):
             return self.filter(Q(later, rank=USERNAME) | Q(rank=SUFFIX))
         return self.filter(later, rank=SUFFIX, text__gte=text)
 
-    def find(self, text, *, searcher, limit, after=None):
-        """The page of the active users, but for the searcher, in whom every word of the text is a part of one.
+    def find(
+        self, text: str, *, searcher: AbstractUser, limit: int, after: Sequence[Any] | None = None
+    ) -> tuple[list[representations.Representation], tuple[int, Place | None] | None]:
+        """One page of the active users, without the searcher, that have every word of the text in a name or address.
 
-        Returns the user instances and the position to go on from, None at the end. Somebody named exactly so comes
-        first, then usernames that begin so, then the rest. A page can be shorter than the limit, or empty, without
-        being the last: it ends, too, where it has read as much as one may.
+        Return the representations and the position to continue from, None at the end. The user with exactly this name
+        comes first, then usernames that begin with the text, then the rest. A page may be short or empty without being
+        the last: it also ends at the limits above.
         """
         words = words_of(text)
         (chosen, place), is_long = (after, True) if after else ((0, None), False)
@@ -83,7 +94,7 @@ class SearchEntryQuerySet(models.QuerySet):
         else:
             entries = entries.filter(rank=SUFFIX).beginning_with(word)
             if is_long:
-                last = entries.after(place).places()[MOST_READ - 1 : MOST_READ].first()
+                last = entries.after(place).places()[MAX_READ - 1 : MAX_READ].first()
         if last:
             _, last_text, last_user = last
             entries = entries.filter(Q(text__lt=last_text) | Q(user__lte=last_user), text__lte=last_text)
@@ -93,8 +104,9 @@ class SearchEntryQuerySet(models.QuerySet):
         entries = entries.filter(user__is_active=True).exclude(user=searcher)
 
         columns = ("user__search_text", *(f"user__{field}" for field in representations.FIELDS))
-        users, fetched, number = [], 0, 4 * limit
-        while fetched < MOST_FETCHED:
+        users: list[representations.Representation] = []
+        fetched, number = 0, 4 * limit
+        while fetched < MAX_FETCHED:
             rows = list(entries.after(place).places(*columns)[:number])
             for rank, suffix, user_id, search_text, *row in rows:
                 if not _is_repeated(rank, suffix, search_text, words, word):
@@ -105,31 +117,30 @@ class SearchEntryQuerySet(models.QuerySet):
             fetched += len(rows)
             if len(rows) < number:
                 return users, (chosen, last) if last else None
-            number = ROWS_OF_A_QUERY
+            number = ROWS_PER_QUERY
         return users, (chosen, place)
 
-    def places(self, *more):
-        """Where each stands, (rank, text, user id), in the order of the index, and more columns as asked."""
+    def places(self, *more: str) -> "models.QuerySet[SearchEntry, tuple[Any, ...]]":
+        """The entries in the order of the index, as (rank, text, user id) and more columns."""
         return self.order_by("rank", "text", "user").values_list("rank", "text", "user", *more)
 
-    def _rarest(self, words):
-        """Which of the words has the fewest entries, as far as it matters, and whether MOST_READ may be too few."""
+    def _rarest(self, words: list[str]) -> tuple[int, bool]:
+        """The index of a word with few entries, and whether even that word may have more than MAX_READ."""
         counts = []
         for word in words:
-            counts.append(self.filter(rank=SUFFIX).beginning_with(word)[:MOST_FETCHED].count())
-            if counts[-1] < MOST_FETCHED:
+            counts.append(self.filter(rank=SUFFIX).beginning_with(word)[:MAX_FETCHED].count())
+            if counts[-1] < MAX_FETCHED:
                 return len(counts) - 1, False
-        counts = [self.filter(rank=SUFFIX).beginning_with(word)[:MOST_READ].count() for word in words[:3]]
+        counts = [self.filter(rank=SUFFIX).beginning_with(word)[:MAX_READ].count() for word in words[:3]]
         return counts.index(min(counts)), True
 
 
 class SearchEntry(models.Model):
     """A piece of text by which an active account is found.
 
-    About 42 entries and 2.3 KB an account of seed_users, and 1 to 2 ms of a registration. The one key there is, the
-    text first, keeps it at that: a key of the account would double it, and a foreign key in the database would bring
-    one along.
-    So `User.save` and a receiver of deletions keep the entries in step, and a command checks them.
+    An account of seed_users has about 42 entries, 2.3 KB; they take 1 to 2 ms of a registration. The primary key is the
+    only index. An index on the user would double the size, and a foreign key in the database would create one. So
+    `User.save` and the deletion keep the entries in step, and the command index_search checks them.
     """
 
     pk = models.CompositePrimaryKey("rank", "text", "user_id")
@@ -144,48 +155,48 @@ class SearchEntry(models.Model):
     class Meta:
         verbose_name_plural = "search entries"
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.text} ({self.user_id})"
 
 
-def entries_of(search_text):
-    """The entries of an account, as a set of (rank, text), from its keys one a line, the username's first."""
+def entries_of(search_text: str) -> set[Entry]:
+    """The entries of an account, as a set of (rank, text), from its keys: one per line, the username first."""
     entries = {(USERNAME, search_text.partition("\n")[0])}
     for word in set(search_text.split()):
         entries |= {(SUFFIX, word[start : start + SUFFIX_LENGTH]) for start in range(len(word))}
     return entries
 
 
-def words_of(text):
-    """The words that must be found, longest first, without those that are parts of others."""
-    words = []
+def words_of(text: str) -> list[str]:
+    """The words to find, longest first, without words that are part of another."""
+    words: list[str] = []
     for word in sorted(set(text_key(text).split()), key=lambda word: (-len(word), word)):
         if not any(word in longer for longer in words):
             words.append(word)
     return words
 
 
-def range_of(prefix):
-    """The bounds (low, high) of the texts that begin with the prefix: low included, high not, None for no bound."""
+def range_of(prefix: str) -> tuple[str, str | None]:
+    """Bounds (low, high) of texts that begin with the prefix: low is included, high is not; None is no bound."""
     for end in range(len(prefix), 0, -1):
         following = ord(prefix[end - 1]) + 1
-        if 0xD800 <= following <= 0xDFFF:  # surrogates, which are no characters
+        if 0xD800 <= following <= 0xDFFF:  # surrogates are not characters
             following = 0xE000
         if following <= 0x10FFFF:
             return prefix, prefix[: end - 1] + chr(following)
     return prefix, None
 
 
-def _is_repeated(rank, suffix, search_text, words, word):
-    """Whether an account that has several entries for the word was shown by an earlier one."""
-    if rank == USERNAME:  # which a long word is compared with here
+def _is_repeated(rank: int, suffix: str, search_text: str, words: list[str], word: str) -> bool:
+    """Whether the account was shown already, by an earlier entry for the word."""
+    if rank == USERNAME:  # a word longer than a suffix is compared here
         return not search_text.startswith(word)
     if len(words) == 1 and search_text.startswith(word):
         return True
     return suffix != min(_suffixes_beginning_with(word, search_text))
 
 
-def _suffixes_beginning_with(word, search_text):
+def _suffixes_beginning_with(word: str, search_text: str) -> Iterator[str]:
     for whole in search_text.split():
         start = whole.find(word)
         while start >= 0:

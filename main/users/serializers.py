@@ -1,4 +1,6 @@
-"""The bodies of requests. What answers are made of is in `representations`, without the cost of serializers."""
+"""The bodies of requests. Answers are built in `representations`, without the cost of serializers."""
+
+from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -12,7 +14,7 @@ from users.validators import validate_username
 
 
 class PasswordField(StrictCharField):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(max_length=1024, trim_whitespace=False, write_only=True)
 
 
@@ -28,14 +30,14 @@ class ProfileSerializer(serializers.Serializer):
 class RegisterSerializer(ProfileSerializer):
     password = PasswordField()
 
-    def validate(self, attrs):
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         profile = {field: value for field, value in attrs.items() if field != "password"}
         require_strength(attrs["password"], User(**profile), field="password")
         return attrs
 
 
 class ProfileChangeSerializer(ProfileSerializer):
-    def validate(self, attrs):
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "password" in self.initial_data:
             raise serializers.ValidationError({"password": ["To change the password, use POST /users/password."]})
         return attrs
@@ -50,12 +52,12 @@ class PasswordChangeSerializer(serializers.Serializer):
     current_password = PasswordField()
     new_password = PasswordField()
 
-    def validate(self, attrs):
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         require_strength(attrs["new_password"], self.context["user"], field="new_password")
         return attrs
 
 
-def require_strength(password, user, *, field):
+def require_strength(password: str, user: User, *, field: str) -> None:
     try:
         validate_password(password, user)
     except ValidationError as error:

@@ -5,15 +5,15 @@ from django.core.exceptions import ValidationError
 
 from common.keys import text_key
 
-# Characters that show nothing (Default_Ignorable_Code_Point) and that no general category tells apart.
+# Invisible characters (Default_Ignorable_Code_Point) that have no general category of their own.
 IGNORABLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 
 
-def validate_username(username):
+def validate_username(username: str) -> None:
     """Accept letters, marks, digits, punctuation and symbols of every script, emoji among them.
 
-    White space and invisible characters would make two names look alike; a slash, and the names `.` and `..`, could
-    not stand in a URL.
+    With white space or invisible characters two names could look alike. A slash, and the names `.` and `..`, do not
+    work in a URL.
     """
     invisible = any(unicodedata.category(character)[0] in "CZ" for character in username)
     if invisible or IGNORABLE.search(username) or len(text_key(username).split()) != 1:

@@ -1,5 +1,6 @@
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -10,6 +11,7 @@ from common.pagination import paged, read_cursor, read_limit
 from common.serializers import validated
 from common.validators import has_control_characters
 from users import actions, representations
+from users.authentication import UserRequest
 from users.guards import NO_USER, find_noted_user, find_user
 from users.models import BlacklistEntry
 from users.search import SearchEntry
@@ -26,50 +28,50 @@ from users.throttles import SearchThrottle
 
 @public
 class RegisterView(APIView):
-    def post(self, request):
+    def post(self, request: Request) -> Response:
         user = actions.register(**validated(RegisterSerializer, request), address=address_of(request))
         return Response(representations.of_user(user, viewer=user), status.HTTP_201_CREATED)
 
 
 @public
 class LoginView(APIView):
-    def post(self, request):
+    def post(self, request: Request) -> Response:
         token = actions.log_in(**validated(LoginSerializer, request), address=address_of(request))
         return Response({"token": token})
 
 
 class LogoutView(APIView):
-    def post(self, request):
+    def post(self, request: UserRequest) -> Response:
         actions.log_out(request.auth)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class LogoutAllView(APIView):
-    def post(self, request):
+    def post(self, request: UserRequest) -> Response:
         actions.log_out_everywhere(request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class PasswordView(APIView):
-    def post(self, request):
+    def post(self, request: UserRequest) -> Response:
         passwords = validated(PasswordChangeSerializer, request)
         token = actions.change_password(request.user, **passwords, address=address_of(request))
         return Response({"token": token})
 
 
 class ProfileView(APIView):
-    def get(self, request):
+    def get(self, request: UserRequest) -> Response:
         return Response(representations.of_user(request.user, viewer=request.user))
 
-    def put(self, request):
+    def put(self, request: UserRequest) -> Response:
         changes = validated(ProfileChangeSerializer, request, partial=True)
         user = actions.change_profile(request.user, changes)
         return Response(representations.of_user(user, viewer=user))
 
-    def patch(self, request):
+    def patch(self, request: UserRequest) -> Response:
         return self.put(request)
 
-    def delete(self, request):
+    def delete(self, request: UserRequest) -> Response:
         actions.delete_account(request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -80,7 +82,7 @@ class ProfileView(APIView):
 class FindUsersView(APIView):
     throttle_classes = [SearchThrottle]
 
-    def get(self, request):
+    def get(self, request: UserRequest) -> Response:
         text = self.read_search(request)
         limit = read_limit(request, default=20)
         after = read_cursor(request)
@@ -88,7 +90,7 @@ class FindUsersView(APIView):
         return paged(request, users, more_after)
 
     @staticmethod
-    def read_search(request):
+    def read_search(request: Request) -> str:
         text = request.query_params.get("search", "")
         if len(text) > 100:
             raise ValidationError({"search": ["Ensure this has no more than 100 characters."]})
@@ -98,7 +100,7 @@ class FindUsersView(APIView):
 
 
 class ViewUserView(APIView):
-    def get(self, request, username):
+    def get(self, request: UserRequest, username: str) -> Response:
         return Response(found(representations.of_username(username, viewer=request.user), NO_USER))
 
 
@@ -113,18 +115,20 @@ class BlacklistUserView(APIView):
         (True, True): "You have blacklisted each other.",
     }
 
-    def get(self, request, username):
+    def get(self, request: UserRequest, username: str) -> Response:
         return self.answer(request, username)
 
-    def post(self, request, username):
+    def post(self, request: UserRequest, username: str) -> Response:
         actions.blacklist(request.user, find_user(username))
         return self.answer(request, username, status.HTTP_201_CREATED)
 
-    def delete(self, request, username):
+    def delete(self, request: UserRequest, username: str) -> Response:
         actions.unblacklist(request.user, find_noted_user(username))
         return self.answer(request, username, deactivated=True)
 
-    def answer(self, request, username, status=status.HTTP_200_OK, *, deactivated=False):
+    def answer(
+        self, request: UserRequest, username: str, status: int = status.HTTP_200_OK, *, deactivated: bool = False
+    ) -> Response:
         entries = BlacklistEntry.objects.status(request.user, username, deactivated=deactivated)
         by_user, by_other = found(entries, NO_USER)
         body = {
@@ -139,16 +143,16 @@ class BlacklistUserView(APIView):
 
 
 class ContactBookView(APIView):
-    def get(self, request):
+    def get(self, request: UserRequest) -> Response:
         return Response(representations.of_contacts(request.user))
 
 
 class ContactView(APIView):
-    def post(self, request, username):
+    def post(self, request: UserRequest, username: str) -> Response:
         other = find_user(username)
         actions.add_contact(request.user, other)
         return Response(representations.of_user(other, viewer=request.user), status.HTTP_201_CREATED)
 
-    def delete(self, request, username):
+    def delete(self, request: UserRequest, username: str) -> Response:
         actions.remove_contact(request.user, find_noted_user(username))
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -112,7 +112,7 @@ def test_two_processes_share_a_leased_limit(db):
 
 
 def test_a_process_keeps_no_more_leases_than_it_may(db, monkeypatch):
-    monkeypatch.setattr(rates, "MOST_LEASES", 3)
+    monkeypatch.setattr(rates, "MAX_LEASES", 3)
     for user in range(8):
         assert spend(Limit("SEARCH_RATE", user, leased=True), 1) == 1
         assert len(leases) <= 3

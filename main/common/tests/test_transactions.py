@@ -51,3 +51,12 @@ def test_a_part_of_another_transaction_is_not_run_again():
     with pytest.raises(OperationalError), transaction.atomic():
         failing([DEADLOCK], calls)()
     assert len(calls) == 1
+
+
+def test_a_failure_without_a_code_is_raised_as_it_is(transactional_db):
+    @retried_transaction
+    def fail():
+        raise OperationalError
+
+    with pytest.raises(OperationalError):
+        fail()

@@ -50,9 +50,11 @@ def test_a_private_conversation_with_a_deleted_account_is_read_only(as_alice, as
 
 def test_a_group_that_only_the_deleted_were_in_is_nobodys(as_alice, as_bob, group, admin_client, end_of, upkeep):
     end_of(as_alice)
+    [listed] = admin_client.get("/admin/conversations/conversation/").context["cl"].result_list
+    assert listed.number_of_members == 1
     end_of(as_bob)
-    upkeep()
     assert admin_client.get("/admin/conversations/conversation/").context["cl"].result_count == 0
+    upkeep()
     assert not Conversation.objects.exists()
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from conversations.models import Conversation
+from users.models import BlacklistEntry
 from users.tests.test_guards import assert_too_many
 
 
@@ -58,6 +59,14 @@ def test_what_is_malformed_costs_nothing(as_alice, bob):
         assert open_private(as_alice, "nobody").status_code == 404
     assert open_group(as_alice).status_code == 201
     assert open_private(as_alice, "bob").status_code == 201
+
+
+def test_what_a_blacklist_refuses_costs_nothing(as_alice, alice, bob, charlie):
+    BlacklistEntry.objects.create(user1=bob, user2=alice)
+    for _ in range(3):
+        assert as_alice.post("/conversations/private/bob").status_code == 403
+        assert as_alice.post("/conversations/groups", {"name": "x", "members": ["bob"]}).status_code == 403
+    assert as_alice.post("/conversations/private/charlie").status_code == 201
 
 
 def test_the_rate_can_be_off(as_alice, bob, settings):

@@ -52,6 +52,22 @@ def test_the_admin_does_not_list_what_remains(remains_of_alice, admin_client):
     assert admin_client.get(f"/admin/users/user/{remains_of_alice.pk}/change/").status_code == 302
 
 
+@pytest.mark.parametrize("model", ["contactbookentry", "blacklistentry", "authtoken"])
+def test_the_admin_does_not_list_entries_of_what_remains(remains_of_alice, admin_client, model):
+    assert admin_client.get(f"/admin/users/{model}/").context["cl"].result_count == 0
+
+
+def test_a_password_that_is_set_for_an_account_just_deleted_is_refused(alice, admin_client, monkeypatch):
+    def save(user, **kwargs):
+        raise ValidationError({"username": ["This account was deleted just now."]})
+
+    monkeypatch.setattr(User, "save", save)
+    path = f"/admin/users/user/{alice.pk}/password/"
+    passwords = dict.fromkeys(("password1", "password2"), "battery-staple-horse")
+    answer = admin_client.post(path, passwords | {"usable_password": "true"})
+    assert (answer.status_code, answer["Location"]) == (302, path)
+
+
 def test_two_accounts_can_remain_at_the_same_time(remains_of_alice, as_bob, as_charlie, upkeep):
     assert as_bob.delete("/users/profile").status_code == 204
     upkeep()

@@ -186,15 +186,15 @@ def test_the_command_finds_strays_beyond_a_batch(alice, bob, charlie, monkeypatc
 
 
 def test_a_page_ends_where_it_has_read_as_much_as_one_may(alice, make_user, monkeypatch):
-    monkeypatch.setattr(search, "MOST_READ", 10)
-    monkeypatch.setattr(search, "MOST_FETCHED", 10)
+    monkeypatch.setattr(search, "MAX_READ", 10)
+    monkeypatch.setattr(search, "MAX_FETCHED", 10)
     for number in range(40):
         make_user(f"{number}x", first_name="Ann", last_name="Lee" if number % 13 == 12 else "Po")
     assert all_pages("ann lee", alice, 5) == ["12x", "25x", "38x"]
 
 
 def test_many_who_repeat_themselves_do_not_stop_a_search(alice, make_user, monkeypatch):
-    monkeypatch.setattr(search, "MOST_FETCHED", 20)
+    monkeypatch.setattr(search, "MAX_FETCHED", 20)
     for number in range(5):
         make_user(f"{number}x", first_name="a" * 60)
     found = all_pages("a", alice, 1)

@@ -9,7 +9,7 @@ class Command(BaseCommand):
         "server does that by itself. Interrupted, it can be run again."
     )
 
-    def handle(self, **options):
+    def handle(self, **options: object) -> None:
         pieces = 0
         for task in upkeep.tasks:
             for _ in task():

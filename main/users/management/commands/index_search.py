@@ -1,4 +1,6 @@
-from django.core.management.base import BaseCommand, CommandError
+from collections.abc import Iterator
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from users.models import User
@@ -14,11 +16,11 @@ class Command(BaseCommand):
         "Without --repair, what changes meanwhile may be counted as missing or stray."
     )
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--repair", action="store_true", help="add what is missing and remove what is stray")
         parser.add_argument("--after", type=int, default=0, metavar="ID", help="begin after the account of this id")
 
-    def handle(self, *, repair, after, **options):
+    def handle(self, *, repair: bool, after: int, **options: object) -> None:
         wanted = 0
         for last, number in self.go_through_accounts(repair, after):
             wanted += number
@@ -32,8 +34,8 @@ class Command(BaseCommand):
         elif missing or stray:
             raise CommandError("The index does not agree with the accounts; --repair mends it.")
 
-    def go_through_accounts(self, repair, after):
-        """The last id of each batch and how many entries its accounts should have."""
+    def go_through_accounts(self, repair: bool, after: int) -> Iterator[tuple[int, int]]:
+        """For each batch of accounts, its last id and how many entries they should have."""
         while True:
             with transaction.atomic():
                 users = User.objects.select_for_update() if repair else User.objects
@@ -46,8 +48,8 @@ class Command(BaseCommand):
             after = users[-1].pk
             yield after, len(entries)
 
-    def go_through_entries(self, repair, after):
-        """How many entries are right and how many stray."""
+    def go_through_entries(self, repair: bool, after: int) -> tuple[int, int]:
+        """The number of correct entries, and of stray ones."""
         right, stray, place = 0, 0, None
         while places := list(SearchEntry.objects.after(place).places()[:ENTRIES]):
             owners = User.objects.only("search_text", "is_active").in_bulk({user_id for _, _, user_id in places})
@@ -64,8 +66,8 @@ class Command(BaseCommand):
         return right, stray
 
     @transaction.atomic
-    def remove_stray(self, rank, text, user_id):
-        # Asked again under a lock: the account may have changed since, so that the entry is right by now.
+    def remove_stray(self, rank: int, text: str, user_id: int) -> None:
+        # Checked again under a lock: the account may have changed, so that the entry is correct now.
         owner = User.objects.select_for_update().filter(pk=user_id).first()
         if owner is None or (rank, text) not in owner.entries:
             SearchEntry.objects.filter(rank=rank, text=text, user=user_id).delete()

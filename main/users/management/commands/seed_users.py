@@ -2,7 +2,7 @@ import random
 import time
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
 
 from common.keys import text_key
@@ -11,7 +11,7 @@ from users.search import SearchEntry
 
 BATCH = 10_000
 
-# First and last names that go together, and the share of the people who have them.
+# First and last names that fit together, and their share of the people.
 PEOPLE = (
     (
         40,
@@ -50,12 +50,12 @@ NICKNAMES = (
 class Command(BaseCommand):
     help = "Makes plausible people, for development and measurement: the same ones for the same seed, each once."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--count", type=int, required=True, metavar="N", help="how many there are to be")
         parser.add_argument("--seed", type=int, default=1, help="which people (default: 1)")
         parser.add_argument("--password", help="the password of them all; without it none of them can log in")
 
-    def handle(self, *, count, seed, password, **options):
+    def handle(self, *, count: int, seed: int, password: str | None, **options: object) -> None:
         if count < 0:
             raise CommandError("--count must not be negative.")
         password = make_password(password) if password else UNUSABLE_PASSWORD_PREFIX
@@ -70,19 +70,19 @@ class Command(BaseCommand):
         self.stdout.write(f"{made} people made, {count - made} there before.")
 
     @transaction.atomic
-    def make(self, people):
-        """Create those of the people who are not there yet, and say how many."""
+    def make(self, people: list[User]) -> int:
+        """Create the people that do not exist yet; return how many."""
         keys = {text_key(user.username) for user in people}
         known = set(User.objects.filter(username_key__in=keys).values_list("username_key", flat=True))
         new = [user for user in people if text_key(user.username) not in known]
         User.objects.bulk_create(new)
         created = User.objects.filter(username_key__in=keys - known).only("search_text", "is_active")
-        # In the order of the index, which so is gone through once a batch.
+        # In the order of the index, so that each batch walks through it once.
         SearchEntry.objects.add(sorted((rank, text, user.pk) for user in created for rank, text in user.entries))
         return len(new)
 
 
-def person(number, seed, password):
+def person(number: int, seed: int, password: str) -> User:
     dice = random.Random(f"{seed} {number}")  # noqa: S311
     [(_, first_names, last_names)] = dice.choices(PEOPLE, weights=[people[0] for people in PEOPLE])
     first, last, nickname = (
@@ -90,7 +90,7 @@ def person(number, seed, password):
         dice.choice(last_names.split()),
         dice.choice(NICKNAMES.split()),
     )
-    # The number and the seed tell one from another; in base 36 they stay as short as people would have it.
+    # The number and the seed make the name unique; base 36 keeps it short.
     tail = base36(number) + (f"-{base36(seed)}" if seed != 1 else "")
     username = dice.choice((nickname, f"{first}.{last}", f"{first}_", last, f"{nickname}_{first}")) + tail
     mailbox = f"{nickname if nickname.isascii() else 'mail'}.{tail}"
@@ -104,7 +104,7 @@ def person(number, seed, password):
     )
 
 
-def base36(number):
+def base36(number: int) -> str:
     digits = ""
     while True:
         number, digit = divmod(number, 36)
