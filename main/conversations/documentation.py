@@ -34,8 +34,8 @@ CONVERSATION = {
     "last_message": MESSAGE,
     "unread_count": 1,
 }
-UNKNOWN = "There is no such conversation, or none of yours."
-UNKNOWN_MESSAGE = "There is no such message, or no such conversation of yours."
+UNKNOWN = "There is no such conversation, or you are not a member."
+UNKNOWN_MESSAGE = "There is no such message, or you are not a member of the conversation."
 PAIR = "One of you has blacklisted the other."
 NOT_OWNER = "Only the owner of the group may do this."
 
@@ -44,12 +44,12 @@ NOT_OWNER = "Only the owner of the group may do this."
 class MessageInstance(serializers.Serializer):
     conversation = serializers.IntegerField()
     number = serializers.IntegerField(min_value=1, help_text="1, 2, 3 … in its conversation, in the order of commit.")
-    sender = serializers.CharField(allow_null=True, help_text="null where the account is deleted.")
+    sender = serializers.CharField(allow_null=True, help_text="null if the account is deleted.")
     text = serializers.CharField(max_length=4000)
     created_at = serializers.DateTimeField()
     edited_at = serializers.DateTimeField(allow_null=True)
     deleted = serializers.BooleanField()
-    client_id = serializers.CharField(max_length=64, allow_null=True, help_text="Its sender's alone to see.")
+    client_id = serializers.CharField(max_length=64, allow_null=True, help_text="Shown to its sender only.")
 
 
 @extend_schema_serializer(component_name="Conversation", examples=[example("Of a pair", CONVERSATION)])
@@ -95,7 +95,7 @@ document(
     views.PrivateConversationView,
     post=Call(
         "open_private_conversation",
-        "Open a private conversation, or get the one there is",
+        "Open a private conversation, or get the existing one",
         parameters=[USERNAME],
         answers={200: ConversationInstance, 201: ConversationInstance},
         bad="It is yourself.",
@@ -108,7 +108,7 @@ document(
     views.GroupsView,
     post=Call(
         "create_group",
-        "Make a group, which you own",
+        "Create a group, which you own",
         body=GroupSerializer,
         answers={201: ConversationInstance},
         refusals={403: PAIR},
@@ -138,7 +138,7 @@ document(
             403: f"{NOT_OWNER} {PAIR} The members of a private conversation do not change.",
             409: "This user is a member already, or the group has 256.",
         },
-        missing="There is no such user, or no such conversation of yours.",
+        missing="There is no such user, or you are not a member of the conversation.",
     ),
     delete=Call(
         "remove_member",
@@ -146,7 +146,7 @@ document(
         parameters=[USERNAME],
         answers={204: None},
         refusals={403: f"{NOT_OWNER} The members of a private conversation do not change."},
-        missing="This user is not a member, or there is no such conversation of yours.",
+        missing="This user is not a member, or you are not a member yourself.",
     ),
 )
 document(
@@ -162,7 +162,7 @@ document(
     ),
     post=Call(
         "send_message",
-        "Send a message; the same `client_id` again is answered as it is stored",
+        "Send a message; the same `client_id` again returns the stored message",
         body=MessageSerializer,
         answers={200: MessageInstance, 201: MessageInstance},
         refusals={403: f"{PAIR} The other member is gone, or deactivated."},
@@ -182,7 +182,7 @@ document(
     ),
     delete=Call(
         "delete_message",
-        "Delete your message; it keeps its place, empty",
+        "Delete your message; it keeps its number, without text",
         answers={204: None},
         refusals={403: "This is somebody else's message."},
         missing=UNKNOWN_MESSAGE,

@@ -13,9 +13,6 @@ A connection repeats these phases:
 """
 
 import asyncio
-import json
-import logging
-import secrets
 from collections.abc import Callable
 from contextvars import ContextVar
 from http import HTTPStatus
@@ -25,9 +22,7 @@ from typing import Any
 
 import uvloop
 
-from common.logs import request_id
-
-logger = logging.getLogger("requests")
+from main.refusals import refusal
 
 # Bytes of a request line with headers.
 MAX_HEAD = 128 * 1024
@@ -43,13 +38,6 @@ TIME_TO_RECEIVE, TIME_TO_ANSWER, TIME_TO_CLOSE = 20, 40, 2
 
 RECEIVING, ANSWERING, IDLE, CLOSING = "receiving", "answering", "idle", "closing"
 
-REFUSALS = {
-    HTTPStatus.BAD_REQUEST: "This is not a well-formed HTTP/1.1 request.",
-    HTTPStatus.REQUEST_TIMEOUT: f"The request took longer than {TIME_TO_RECEIVE} seconds to arrive.",
-    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: f"The request line and headers have more than {MAX_HEAD} bytes.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "Too many requests are arriving. Try again in a moment.",
-}
-
 # The connection whose request the current task answers.
 current: ContextVar["Connection"] = ContextVar("current_connection")
 
@@ -61,23 +49,6 @@ class Loop(uvloop.Loop):
         self, protocol_factory: Callable[[], asyncio.Protocol], *args: Any, **kwargs: Any
     ) -> asyncio.AbstractServer:
         return await super().create_server(lambda: Connection(protocol_factory()), *args, **kwargs)
-
-
-def refusal(status: HTTPStatus) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """The answer (headers, body) to a request that does not reach Django. The connection ends with it."""
-    token = request_id.set(secrets.token_hex(8))
-    logger.info("- - %d", status, extra={"fields": {"method": "-", "route": "-", "status": status.value}})
-    body = json.dumps({"detail": REFUSALS[status]}, separators=(",", ":")).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
-        (b"connection", b"close"),
-        (b"x-request-id", request_id.get().encode()),
-    ]
-    request_id.reset(token)
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        headers.append((b"retry-after", b"5"))
-    return headers, body
 
 
 class Connection(asyncio.Protocol):
@@ -323,10 +294,7 @@ class Connection(asyncio.Protocol):
         if self.phase is CLOSING:
             return
         if status and self.phase is RECEIVING:
-            headers, body = refusal(status)
-            lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-            line = f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode()
-            self.transport.write(line + lines + b"\r\n" + body)
+            self.transport.write(refusal(status))
         self.phase = CLOSING
         self._forget()
         self.since = monotonic()

@@ -246,7 +246,8 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Chat server",
     "DESCRIPTION": "Accounts, a search for people, a contact book, a blacklist, and conversations.\n\n"
-    "Log in at `POST /users/login` and send `Authorization: Token …` with every call that is locked here.",
+    "Log in at `POST /users/login` and send `Authorization: Token …` with every call that is locked here. Bodies are "
+    "documented as JSON; a form, URL-encoded or multipart, with the same fields is taken as well.",
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "PREPROCESSING_HOOKS": ["common.openapi.each_call_once"],

@@ -47,13 +47,13 @@ class UserInstance(serializers.Serializer):
 
 
 class Token(serializers.Serializer):
-    token = serializers.CharField(min_length=43, max_length=43, help_text="It is shown this once.")
+    token = serializers.CharField(min_length=43, max_length=43, help_text="Shown only once.")
 
 
 class BlacklistStatus(serializers.Serializer):
     message = serializers.ChoiceField(list(views.BlacklistUserView.MESSAGES.values()))
     is_blacklisted = serializers.BooleanField(help_text="Whether either of the two has blacklisted the other.")
-    is_blacklisted_by_user = serializers.BooleanField(help_text="Whether you have.")
+    is_blacklisted_by_user = serializers.BooleanField(help_text="Whether you have blacklisted the other.")
 
 
 for serializer, value in (
@@ -93,7 +93,7 @@ document(
     views.PasswordView,
     post=Call(
         "change_password",
-        "Change your password; of your tokens the new one alone is left",
+        "Change your password; all tokens end but the new one",
         body=PasswordChangeSerializer,
         answers={200: Token},
         is_limited=True,
@@ -103,14 +103,14 @@ document(
     views.ProfileView,
     get=Call("see_profile", "Your profile", answers={200: UserInstance}),
     put=Call("change_profile", "Change the fields sent", body=profile_change, answers={200: UserInstance}),
-    patch=Call("patch_profile", "The same", body=profile_change, answers={200: UserInstance}),
+    patch=Call("patch_profile", "Change the fields sent, like PUT", body=profile_change, answers={200: UserInstance}),
     delete=Call("delete_account", "Delete your account", answers={204: None}),
 )
 document(
     views.FindUsersView,
     get=Call(
         "find_users",
-        "Find other people: who is named so, whose username begins so, the rest",
+        "Find other people by any part of a name or address",
         parameters=[SEARCH, LIMIT, CURSOR],
         answers={200: UserInstance(many=True)},
         bad="What is wrong, by parameter.",
@@ -126,7 +126,7 @@ document(
     views.BlacklistUserView,
     get=Call(
         "see_blacklisting",
-        "Who blacklisted whom",
+        "Whether one of you has blacklisted the other",
         parameters=[USERNAME],
         answers={200: BlacklistStatus},
         missing=UNKNOWN,
@@ -142,7 +142,7 @@ document(
     ),
     delete=Call(
         "unblacklist",
-        "Take that back",
+        "Remove your blacklist entry",
         parameters=[USERNAME],
         answers={200: BlacklistStatus},
         missing="There is no such user, or no entry of yours.",
