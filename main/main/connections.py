@@ -81,10 +81,11 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
-        if len(self.opened) >= MAX_CONNECTIONS:
-            self._make_way()
+        has_place = len(self.opened) < MAX_CONNECTIONS or self._make_way()
         self.opened[self] = None
         self.server.connection_made(GuardedTransport(self))  # type: ignore[arg-type]
+        if not has_place:
+            self.end(HTTPStatus.SERVICE_UNAVAILABLE)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.phase = CLOSING
@@ -317,16 +318,23 @@ class Connection(asyncio.Protocol):
         else:
             self.transport.abort()
 
-    def _make_way(self) -> None:
-        """Too many connections: end the one that has been idle for longest, or else the oldest incomplete request."""
+    @classmethod
+    def _make_way(cls) -> bool:
+        """Too many connections: end the one that has been idle for longest, or else the oldest incomplete request.
 
-        def rank(connection: Connection) -> tuple[int, float]:
+        Return whether there was one. A request that is being answered is not given up for a new connection.
+        """
+
+        def rank(connection: Connection) -> tuple[bool, float]:
             is_idle = connection.is_free or not connection.size or connection.phase is CLOSING
-            return (0 if is_idle else 1 if connection.phase is RECEIVING else 2), connection.since
+            return not is_idle, connection.since
 
-        first = min(self.opened, key=rank)
-        self.opened.pop(first)
-        first.transport.abort()
+        dispensable = [each for each in cls.opened if each.is_free or each.phase in (RECEIVING, CLOSING)]
+        if dispensable:
+            first = min(dispensable, key=rank)
+            cls.opened.pop(first)
+            first.transport.abort()
+        return bool(dispensable)
 
     @classmethod
     def _make_room(cls) -> None:

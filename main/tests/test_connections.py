@@ -374,6 +374,17 @@ def test_the_oldest_half_request_goes_when_none_is_idle(connect, monkeypatch):
     assert (working.transport.is_aborted, half.transport.is_aborted) == (False, True)
 
 
+def test_a_new_connection_is_refused_when_all_are_at_work(connect, monkeypatch):
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 1)
+    working = connect()
+    working.data_received(GET)
+    working.expect(0)
+    working.received()
+    new = connect()
+    assert statuses(new) == [b"503"]
+    assert (working.transport.is_aborted, new.is_closing) == (False, True)
+
+
 def test_what_costs_most_goes_when_too_much_is_held(connect, monkeypatch):
     monkeypatch.setattr(connections, "MAX_HELD", 1000)
     large, small = connect(), connect()
