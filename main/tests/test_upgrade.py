@@ -1,0 +1,57 @@
+"""A database with data in it, upgraded from the migrations of the last release."""
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from conftest import PASSWORD, Client
+from users.models import User
+
+LANDED = [("users", "0004_fill_search_entries"), ("conversations", "0002_moderators")]
+
+
+def migrate(targets):
+    """Migrate to these, and return the models as they are then."""
+    executor = MigrationExecutor(connection)
+    executor.migrate(targets)
+    return MigrationExecutor(connection).loader.project_state(targets).apps
+
+
+@pytest.fixture
+def landed():
+    """The models of the last release, in a database that has its tables; afterwards it has all tables again."""
+    latest = MigrationExecutor(connection).loader.graph.leaf_nodes()
+    yield migrate(LANDED)
+    migrate(latest)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_people_and_what_they_said_are_there_after_an_upgrade(landed, password_hash):
+    users = [
+        landed.get_model("users", "User").objects.create(
+            username=name, email=f"{name}@example.org", password=password_hash
+        )
+        for name in ("alice", "bob")
+    ]
+    for user in users:
+        entry = landed.get_model("users", "SearchEntry")
+        entry.objects.create(rank=0, text=user.username, user_id=user.pk)
+    group = landed.get_model("conversations", "Conversation").objects.create(
+        kind="group", name="Tea party", owner=users[0], last_number=1
+    )
+    for user in users:
+        landed.get_model("conversations", "Membership").objects.create(conversation=group, user=user)
+    message = landed.get_model("conversations", "Message")
+    message.objects.create(conversation=group, number=1, sender=users[1], text="Hello")
+
+    migrate(MigrationExecutor(connection).loader.graph.leaf_nodes())
+    assert User.objects.filter(deleted_at=None).count() == 2
+    client = Client()
+    token = client.post("/users/login", {"username": "alice", "password": PASSWORD}).json()["token"]
+    client.credentials(HTTP_AUTHORIZATION=f"Token {token}")
+    [conversation] = client.get("/conversations").json()
+    assert (conversation["owner"], conversation["members"]) == ("alice", ["alice", "bob"])
+    assert conversation["last_message"]["text"] == "Hello"
+    assert [user["username"] for user in client.get("/users/contacts/find-users?search=bo").json()] == ["bob"]
+    assert client.delete("/users/profile").status_code == 204
+    assert list(User.objects.values_list("username", flat=True)) == ["bob"]
