@@ -13,14 +13,11 @@ A connection repeats these phases:
 """
 
 import asyncio
-from collections.abc import Callable
 from contextvars import ContextVar
 from http import HTTPStatus
 from math import inf
 from time import monotonic
 from typing import Any
-
-import uvloop
 
 from main.refusals import refusal
 
@@ -40,15 +37,6 @@ RECEIVING, ANSWERING, IDLE, CLOSING = "receiving", "answering", "idle", "closing
 
 # The connection whose request the current task answers.
 current: ContextVar["Connection"] = ContextVar("current_connection")
-
-
-class Loop(uvloop.Loop):
-    """An event loop that puts a guard in front of every connection of its servers."""
-
-    async def create_server(  # type: ignore[override]
-        self, protocol_factory: Callable[[], asyncio.Protocol], *args: Any, **kwargs: Any
-    ) -> asyncio.AbstractServer:
-        return await super().create_server(lambda: Connection(protocol_factory()), *args, **kwargs)
 
 
 class Connection(asyncio.Protocol):

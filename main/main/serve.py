@@ -81,7 +81,7 @@ def serve(application: str = "main.asgi:application") -> None:
         application,
         **address,
         workers=settings.WEB_CONCURRENCY,
-        loop="main.connections:Loop",
+        loop="main.listening:Loop",
         http="httptools",
         ws="none",
         lifespan="on",
