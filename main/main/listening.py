@@ -9,8 +9,9 @@ import uvloop
 
 from main.connections import Connection
 
-# Seconds without accepting after a failure, such as too many open files.
-PAUSE_AFTER_FAILURE = 0.5
+# Seconds without accepting after a connection, in which other processes wake up and take the next one; and after a
+# failure, such as too many open files.
+PAUSE, PAUSE_AFTER_FAILURE = 0.001, 0.5
 
 
 class Loop(uvloop.Loop):
@@ -33,10 +34,10 @@ class Loop(uvloop.Loop):
 
 
 class Listener:
-    """A server, as `create_server` returns one, that accepts one connection each time the event loop comes round.
+    """A server, as `create_server` returns one, that accepts one connection at a time and leaves the next to others.
 
     The servers of asyncio and uvloop accept all that is waiting. One process then takes all connections that are opened
-    at the same moment, and keeps them, while the others are idle.
+    at the same moment, and keeps them, while the others are idle: eight got half the throughput.
     """
 
     def __init__(
@@ -54,6 +55,10 @@ class Listener:
     def is_serving(self) -> bool:
         return self.listening.fileno() >= 0
 
+    def pause(self, seconds: float) -> None:
+        self.loop.remove_reader(self.listening)
+        self.loop.call_later(seconds, self.resume)
+
     def resume(self) -> None:
         if self.is_serving():
             self.loop.add_reader(self.listening, self.accept)
@@ -64,9 +69,9 @@ class Listener:
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
             return  # another process was faster, or the client is gone
         except OSError:
-            self.loop.remove_reader(self.listening)
-            self.loop.call_later(PAUSE_AFTER_FAILURE, self.resume)
+            self.pause(PAUSE_AFTER_FAILURE)
             return
+        self.pause(PAUSE)
         accepted.setblocking(False)
         if accepted.family != socket.AF_UNIX:
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
