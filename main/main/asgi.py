@@ -101,11 +101,13 @@ class Application:
             return
         if connection.is_last or not is_read:  # bytes after a body that was not read are no request
             headers.append((b"connection", b"close"))
+        connection.cork()
         await send({"type": "http.response.start", "status": status, "headers": headers})
         try:
             while more and not connection.is_closing:
                 connection.taking(len(part))
                 await send({"type": "http.response.body", "body": part, "more_body": True})
+                connection.uncork()
                 part, more = await run(next_part, more)
         finally:
             if more:
@@ -115,6 +117,7 @@ class Application:
             return
         connection.taking(len(part))
         await send({"type": "http.response.body", "body": part})
+        connection.uncork()
         connection.answered()
 
 

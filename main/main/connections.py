@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
         self.deadline = self.since + TIME_TO_RECEIVE
         self.held = 0
         self.is_stopping = False  # the connection ends after the current, or else the next, request
+        self.corked: list[bytes] | None = None  # what the server writes, while it is collected
         self.client_is_done = False  # the client sends nothing more
         self.is_feeding = False
         self._expect_head()
@@ -150,6 +151,15 @@ class Connection(asyncio.Protocol):
         self.body = []
         self.release()
         return body
+
+    def cork(self) -> None:
+        """Collect what the server writes: head and first part of an answer take one system call instead of two."""
+        self.corked = []
+
+    def uncork(self) -> None:
+        corked, self.corked = self.corked, None
+        if corked and self.phase is not CLOSING:
+            self.transport.write(b"".join(corked))
 
     def taking(self, size: int) -> None:
         """Count bytes of the answer that are written now, instead of those before."""
@@ -282,6 +292,7 @@ class Connection(asyncio.Protocol):
         """Answer with the status, if given, and close once the client has read all and closes its side."""
         if self.phase is CLOSING:
             return
+        self.uncork()
         if status and self.phase is RECEIVING:
             self.transport.write(refusal(status))
         self.phase = CLOSING
@@ -353,7 +364,10 @@ class GuardedTransport:
         self._transport = connection.transport
 
     def write(self, data: bytes) -> None:
-        if self._connection.phase is not CLOSING and not self._connection.is_feeding:
+        connection = self._connection
+        if connection.corked is not None:
+            connection.corked.append(data)
+        elif connection.phase is not CLOSING and not connection.is_feeding:
             self._transport.write(data)
 
     def close(self) -> None:

@@ -190,6 +190,26 @@ def test_nothing_is_written_after_the_end(connect):
     assert connection.transport.written == b""
 
 
+def test_head_and_body_of_an_answer_are_written_at_once(connect):
+    connection = connect()
+    connection.cork()
+    for data in (b"head, ", b"body"):
+        connection.server.transport.write(data)
+        assert connection.transport.written == b""
+    connection.uncork()
+    connection.server.transport.write(b", more")
+    assert connection.transport.written == b"head, body, more"
+
+
+def test_what_was_collected_is_written_before_the_end(connect):
+    connection = connect()
+    connection.cork()
+    connection.server.transport.write(b"head")
+    connection.end()
+    connection.uncork()
+    assert (connection.transport.written, connection.transport.has_eof) == (b"head", True)
+
+
 # Time
 
 
