@@ -1,4 +1,4 @@
-"""Drills of what strangers can do with connections: send or read slowly, vanish, hoard, and frame requests oddly."""
+"""Drills with hostile clients: they send or read slowly, disappear, hoard connections, and frame requests oddly."""
 
 import http.client
 import socket
@@ -31,12 +31,12 @@ def run(alice):
 
 def others_are_served(what, token, most=5):
     took = seconds_of_others(token)
-    say(f"{what}: 20 calls of somebody else in {took:.2f} s")
-    require(took < most, "nobody else waits")
+    say(f"{what}: 20 calls of another client in {took:.2f} s")
+    require(took < most, "other clients do not wait")
 
 
 def stalled(server, token):
-    """Clients that stop within a head or a body are told so, or cut off, after 20 seconds."""
+    """Clients that stop within a head or a body get 408, or are cut off, after 20 seconds."""
     beginnings = (
         b"",
         POST,
@@ -70,7 +70,7 @@ def vanished(server, token):
 
 
 def not_reading(server, token):
-    """Clients that read no answer do not keep a thread, nor begin another request."""
+    """Clients that do not read their answer occupy no thread, and begin no further request."""
     clients = [connect(receive_buffer=2048) for _ in range(60)]
     for number, sock in enumerate(clients):
         sock.sendall(BIG_FILE if number % 2 else SCHEMA * 60)
@@ -89,7 +89,7 @@ def not_reading(server, token):
 
 
 def idle(server, token):
-    """More idle connections than there may be, from one address: the oldest ones go."""
+    """More idle connections than allowed, from one address: the oldest ones are closed."""
     kept = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
     clients = [connect() for _ in range(1500)]
     others_are_served("1 500 idle connections", token)
@@ -110,7 +110,7 @@ def half_sent_heads(server, token):
 
 
 def half_sent_bodies(server, token):
-    """900 bodies of a megabyte that each lack a byte: what is held for them is bounded."""
+    """900 bodies of one megabyte, each without its last byte: the memory for them is bounded."""
     body = b"x" * (1024 * 1024 - 1)
     clients, highest = [], 0
     for _ in range(900):

@@ -1,6 +1,6 @@
-"""Calls the service with thousands of requests that schemathesis makes from the OpenAPI document: part of `make drill`.
+"""Sends thousands of requests that schemathesis generates from the OpenAPI document. Part of `make drill`.
 
-Arguments go to schemathesis, which ends with an error where an answer is a 5xx, or one that the document does not have.
+Arguments go to schemathesis. It fails if an answer is a 5xx, or is not in the document.
 """
 
 import os
@@ -40,14 +40,14 @@ def main():
     connection.close()
     config = str(MAIN / "drills/schemathesis.toml")
     schemathesis = [str(Path(sys.executable).parent / "schemathesis"), "--config-file", config, "run"]
-    # In a folder of its own, where it finds nothing of another run and leaves nothing.
+    # In a temporary folder, so that it finds nothing of another run, and leaves nothing.
     with Server() as server, tempfile.TemporaryDirectory() as folder:
         result = subprocess.run(  # noqa: S603
             [*schemathesis, f"http://127.0.0.1:{PORT}/schema", *sys.argv[1:]], cwd=folder
         )
         lines = server.lines()
     failures = [line for line in lines if "Traceback" in line or "Error" in line]
-    # A hunt that never got past a 404 would find nothing.
+    # Requests that never get past a 404 would find nothing.
     failures += [f"Never answered well: {call}" for call in MUST_SUCCEED if not any(call in line for line in lines)]
     print("\n".join(failures))  # noqa: T201
     sys.exit(result.returncode or bool(failures))

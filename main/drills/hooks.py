@@ -1,4 +1,4 @@
-"""Tells schemathesis who is calling, and of whom and what there is to speak."""
+"""Hooks for schemathesis: which token to use, and which users, conversations and messages exist."""
 
 import django
 import schemathesis
@@ -8,7 +8,7 @@ django.setup()
 from conversations import actions  # noqa: E402
 from users.models import AuthToken, User  # noqa: E402
 
-# These end the token, or the account, that calls them.
+# These calls end the token, or the account, of their caller.
 ENDING = {"log_out", "log_out_everywhere", "change_password", "delete_account"}
 NAMES = ("bob", "charlie", "BOB")
 
@@ -41,7 +41,7 @@ class TokenAuth:
 
 @schemathesis.hook
 def map_path_parameters(context, path_parameters):
-    """Half of the calls are about somebody, or something, that there is."""
+    """Half of the requests are about users, conversations and messages that exist."""
     chosen = len(str(path_parameters))
     if path_parameters and chosen % 2:
         if "username" in path_parameters:

@@ -1,7 +1,7 @@
-"""Breaks a running service and counts what is lost: run by `make drill`, with a MariaDB server of its own to kill.
+"""Runs the drills: they break a running service and count what is lost. Called by `make drill`.
 
-Each drill prints what it saw and ends with an error if it was not as it should be. Arguments name the drills to run, of
-those in writes.py and `front`; without any all are run.
+On MariaDB the drills need a server of their own, which they kill. Each drill prints what it saw, and fails if something
+is wrong. Arguments name the drills to run: keys of DRILLS. Without arguments all of them run.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""What all drills need. To be imported before anything of Django: it sets the environment up."""
+"""What all drills share. Import it before anything of Django: it prepares the environment."""
 
 import http.client
 import json
@@ -57,9 +57,9 @@ def connect(*, receive_buffer=None):
 
 
 def seconds_of_others(token, number=20):
-    """How long so many calls of somebody else take, each on a connection of its own."""
+    """The seconds that calls of another client take, each on a new connection."""
     started = time.monotonic()
     for _ in range(number):
         status, _ = call("GET", "/users/profile", token=token)
-        require(status == 200, f"somebody else is served, not {status}")
+        require(status == 200, f"another client gets 200, not {status}")
     return time.monotonic() - started

@@ -1,4 +1,4 @@
-"""Drills of what is written while things break: kills, restarts, and the deletion of an account on which much hangs."""
+"""Drills with writes under load: kills, restarts, and the deletion of a large account."""
 
 import http.client
 import os
@@ -23,7 +23,7 @@ WRITERS = 8
 
 
 class Writers:
-    """Send messages without pause, each named; keep what was answered, when, and how long each call took."""
+    """Send messages without pause, each with a client_id; record what was answered, when, and how long it took."""
 
     def __init__(self, conversation, users):
         self.conversation = conversation
@@ -64,7 +64,7 @@ class Writers:
                 time.sleep(0.01)
 
     def longest_pause_after(self, moment):
-        """How long nothing was written at a time after the moment, in seconds."""
+        """The longest pause between two writes after this moment, in seconds."""
         times = [moment, *sorted(at for at in self.times if at > moment)]
         return max((later - earlier for earlier, later in pairwise(times)), default=float("inf"))
 
@@ -81,7 +81,7 @@ class Writers:
 
 
 def guesses(alice):
-    """Wrong passwords at once, to two processes: as many are checked as the rate allows."""
+    """Simultaneous wrong passwords at two processes: exactly as many are checked as the rate allows."""
     with Server() as server, ThreadPoolExecutor(24) as threads:
         body = {"username": "alice", "password": "wrong-horse-battery"}
         statuses = Counter(status for status, _ in threads.map(lambda _: call("POST", "/users/login", body), range(24)))
@@ -96,7 +96,7 @@ def guesses(alice):
 
 
 def kills(alice, bob):
-    """The database and the processes, killed one after the other under load: no answered write is lost."""
+    """Kill the database and the processes one after the other under load: no answered write is lost."""
     private, _ = actions.open_private(alice, bob)
     pauses = {}
     with Server() as server:
@@ -144,7 +144,7 @@ def reload(alice, bob):
 
 
 def termination(alice):
-    """SIGTERM: what was taken on is finished."""
+    """SIGTERM: running requests are finished."""
     os.environ["LOGIN_RATE"] = ""
     body = {"username": "alice", "password": PASSWORD}
     with Server() as server, ThreadPoolExecutor(8) as threads:
@@ -162,7 +162,7 @@ def termination(alice):
 
 
 def big_account(alice, bob, groups, messages):
-    """An account in many groups, with many messages, is deleted while others write in one of its groups."""
+    """Delete an account with many groups and messages while others write in one of its groups."""
     carol = User.objects.create_user("carol", "carol@example.org", PASSWORD)
     made = Conversation.objects.bulk_create(
         [Conversation(kind="group", name="x", owner=carol, last_number=messages // groups) for _ in range(groups)],

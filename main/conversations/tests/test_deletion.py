@@ -1,4 +1,4 @@
-"""What others see of a deleted account's conversations before, and after, what hangs on it is removed."""
+"""What others see of a deleted account's conversations, before and after its rows are removed."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from users import deletion
 
 @pytest.fixture(params=[False, True], ids=["at once", "in the end"])
 def end_of(request, upkeep):
-    """Deletes the account of a client; what hangs on it is still there, or not."""
+    """Deletes the account of a client; its rows are still there, or not."""
 
     def end(client):
         assert client.delete("/users/profile").status_code == 204
@@ -59,7 +59,7 @@ def test_a_group_that_only_the_deleted_were_in_is_nobodys(as_alice, as_bob, grou
 
 
 def test_the_last_message_of_somebody_leaving_with_everything_pending(as_alice, as_bob, group, talk, upkeep):
-    """One heir after the other is deleted before anybody comes by."""
+    """One owner after the other is deleted before any rows are removed."""
     talk.send(as_alice, group, "One")
     as_alice.delete("/users/profile")
     as_bob.delete("/users/profile")

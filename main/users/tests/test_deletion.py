@@ -1,6 +1,6 @@
-"""The end of an account: gone at once for every call, removed in pieces by whoever comes by.
+"""The deletion of an account: gone at once for every call, removed in pieces.
 
-In these tests nobody comes by before `upkeep` is called, as where the server is killed after the first transaction.
+In these tests no piece is removed before `upkeep` is called, as if the server was killed after the first transaction.
 """
 
 from datetime import timedelta
