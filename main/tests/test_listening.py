@@ -59,13 +59,20 @@ async def test_of_two_that_wait_one_is_left_to_other_processes(bound):
     loop.remove_reader(listener.listening)
     first, second = clients(bound, 2)
     listener.accept()
-    assert await greeting_of(first) == b"hello"
-    bound.setblocking(False)
-    accepted, _ = bound.accept()
+    accepted, _ = bound.accept()  # by another process
     assert accepted.getpeername() == second.getsockname()
+    listener.accept()  # there is none left
+    assert await greeting_of(first) == b"hello"
+    listener.close()
     for each in (accepted, second):
         each.close()
-    listener.accept()  # there is none left
+
+
+@in_loop
+async def test_it_goes_on_after_a_pause(bound):
+    listener = Listener(asyncio.get_running_loop(), bound.dup(), Greeting)
+    first, second = clients(bound, 2)
+    assert await greeting_of(first) == await greeting_of(second) == b"hello"
     listener.close()
 
 
