@@ -46,12 +46,13 @@ def work_after_commit(pieces: Iterable[None]) -> None:
 def work_in_background(is_stopping: Event) -> None:
     """Do what is left, again and again until the event is set; one of all processes at a time."""
     while not is_stopping.wait(PAUSE_IN_BACKGROUND):
-        try:
-            if not RateCounter.objects.reserve("upkeep", 1, PAUSE_IN_BACKGROUND):
-                for task in tasks:
+        for task in tasks:
+            try:
+                # The task's name is the key: each one is done by one process at a time.
+                if not RateCounter.objects.reserve(f"upkeep {task.__name__}", 1, PAUSE_IN_BACKGROUND):
                     pieces = takewhile(lambda _: not is_stopping.is_set(), task())
                     work(pieces, SECONDS_IN_BACKGROUND / len(tasks), share=0.3)
-        except Error as error:
-            logger.warning("The upkeep was interrupted, and goes on later: %s", error)
-        finally:
-            connections.close_all()
+            except Error as error:
+                # Another task does not have to wait for this one.
+                logger.warning("The upkeep was interrupted, and goes on later: %s", error)
+        connections.close_all()

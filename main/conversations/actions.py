@@ -19,6 +19,7 @@ from users.guards import require_exchange
 from users.models import User
 
 MAX_MEMBERS = 256
+
 # Conversations
 
 
@@ -174,10 +175,11 @@ def _remove(conversation: Conversation, user_id: int) -> None:
     conversation.pair_key = None
     heir_id = conversation.memberships.longest_standing()
     if heir_id is None:
-        conversation.ended_at = conversation.ended_at or timezone.now()
+        if conversation.ended_at is None:  # and not ended before, with other accounts that are being removed
+            conversation.ended_at = timezone.now()
+            announce("conversation_ended", conversation.pk)
         conversation.owner = None
         conversation.save(update_fields=["pair_key", "owner", "ended_at"])
-        announce("conversation_ended", conversation.pk)
         upkeep.work_after_commit(pieces_of_ended(conversation.pk))
         return
     if conversation.owner_id == user_id:

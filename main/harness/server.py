@@ -58,7 +58,14 @@ class Server:
     def workers(self):
         """The ids of the processes that serve; Python's own tracker of their resources is not one."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        return [int(pid) for pid in children if b"spawn_main" in self.command_of(pid)]
+
+    @staticmethod
+    def command_of(pid):
+        try:
+            return Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return b""  # it has just ended
 
     def memory(self):
         """The megabytes that the processes that serve have in memory, together."""

@@ -102,6 +102,23 @@ def answer(connection, length=0):
     connection.answered()
 
 
+def at_work(connect):
+    """A connection whose request is being answered."""
+    connection = connect()
+    connection.data_received(GET)
+    connection.expect(0)
+    connection.received()
+    return connection
+
+
+def untaken(connect):
+    """A connection whose client has not taken the answer yet."""
+    connection = at_work(connect)
+    connection.transport.untaken = 1
+    connection.answered()
+    return connection
+
+
 def statuses(connection):
     return [line.split()[1] for line in connection.transport.written.split(b"\r\n") if line.startswith(b"HTTP/")]
 
@@ -134,12 +151,7 @@ def test_the_server_gets_one_request_at_a_time_in_whatever_pieces_they_come(size
 
 
 def test_the_next_request_waits_until_the_answer_is_taken(connect):
-    connection = connect()
-    connection.data_received(GET)
-    connection.expect(0)
-    connection.received()
-    connection.transport.untaken = 1
-    connection.answered()
+    connection = untaken(connect)
     connection.data_received(POST)
     assert connection.server.received == GET
     connection.transport.untaken = 0
@@ -304,12 +316,7 @@ def test_a_client_that_leaves_within_its_request_is_not_waited_for(connect):
 
 
 def test_a_client_that_sends_no_more_gets_all_the_answers_that_it_has_asked_for(connect):
-    connection = connect()
-    connection.data_received(GET)
-    connection.expect(0)
-    connection.received()
-    connection.transport.untaken = 1
-    connection.answered()
+    connection = untaken(connect)
     connection.data_received(GET + GET)
     assert connection.eof_received()
     connection.transport.untaken = 0
@@ -323,10 +330,7 @@ def test_a_client_that_sends_no_more_gets_all_the_answers_that_it_has_asked_for(
 
 
 def test_a_client_that_is_done_during_the_last_answer_is_not_waited_for(connect):
-    connection = connect()
-    connection.data_received(GET)
-    connection.expect(0)
-    connection.received()
+    connection = at_work(connect)
     connection.eof_received()
     connection.answered()
     assert connection.transport.is_aborted
@@ -334,12 +338,7 @@ def test_a_client_that_is_done_during_the_last_answer_is_not_waited_for(connect)
 
 def test_the_server_does_not_close_before_a_request_that_has_arrived_is_answered(connect):
     """Its timer for idle connections runs while the client takes the answer."""
-    connection = connect()
-    connection.data_received(GET)
-    connection.expect(0)
-    connection.received()
-    connection.transport.untaken = 1
-    connection.answered()
+    connection = untaken(connect)
     connection.data_received(GET)
     connection.server.transport.close()
     connection.transport.untaken = 0
@@ -349,12 +348,7 @@ def test_the_server_does_not_close_before_a_request_that_has_arrived_is_answered
 
 
 def test_a_closing_connection_begins_no_request(connect):
-    connection = connect()
-    connection.data_received(GET)
-    connection.expect(0)
-    connection.received()
-    connection.transport.untaken = 1
-    connection.answered()
+    connection = untaken(connect)
     connection.data_received(GET)
     connection.end()
     connection.transport.untaken = 0
@@ -429,10 +423,7 @@ def test_what_was_taken_is_no_longer_held(connect, monkeypatch):
 
 
 def test_an_answer_for_a_client_that_is_gone_is_not_held(connect):
-    connection = connect()
-    connection.data_received(GET)
-    connection.expect(0)
-    connection.received()
+    connection = at_work(connect)
     connection.connection_lost(None)
     connection.taking(1000)
     assert (connection.held, Connection.total_held) == (0, 0)

@@ -1,7 +1,12 @@
+from io import StringIO
+
 import pytest
+from django.core.management import call_command
 from django.db import transaction
 
+from common import upkeep
 from conversations.events import announce, changed
+from users import deletion
 from users.models import User
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -77,6 +82,18 @@ def test_a_deleted_account_leaves_its_conversations(as_bob, bob, party, heard):
     heard.clear()
     as_bob.delete("/users/profile")
     assert heard == [("member_removed", party, {"user_id": bob.pk})]
+
+
+def test_the_end_is_told_once_where_several_accounts_are_being_removed(as_alice, as_bob, heard, talk, monkeypatch):
+    group = talk.group(as_alice, "bob")
+    monkeypatch.setattr(upkeep, "SECONDS_OF_CALL", -1)
+    monkeypatch.setattr(deletion, "steps", [lambda user_id: True])  # nobody gets anywhere yet
+    for client in (as_alice, as_bob):
+        client.delete("/users/profile")
+    heard.clear()
+    monkeypatch.undo()
+    call_command("upkeep", stdout=StringIO())
+    assert heard == [("conversation_ended", group, {})]
 
 
 def test_what_is_refused_or_answered_again_is_not_told(as_alice, as_bob, private, heard):
