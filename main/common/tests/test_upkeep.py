@@ -45,10 +45,10 @@ def test_a_task_that_fails_does_not_keep_the_others_waiting(monkeypatch, caplog)
 
     def working():
         yield from pieces(done, number=1)
-        is_stopping.set()
 
     monkeypatch.setattr(upkeep, "tasks", [failing, working])
-    monkeypatch.setattr(upkeep, "PAUSE_IN_BACKGROUND", 0.01)
+    waits = iter([False, True])
+    monkeypatch.setattr(is_stopping, "wait", lambda seconds: next(waits))
     upkeep.work_in_background(is_stopping)
     assert done == [0]
     assert "The upkeep was interrupted" in caplog.text
