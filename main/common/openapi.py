@@ -76,6 +76,8 @@ class Call:
     is_limited: bool = False
     needs_database: bool = True
     is_page: bool = False
+    # What else it answers, by media type, in words.
+    streams: dict[str, str] = field(default_factory=dict)
     # The tag, if not the first part of the path.
     tag: str | None = None
 
@@ -99,6 +101,8 @@ class Call:
         }
         if self.is_page:
             responses[200, "text/html"] = OpenApiResponse(str, "The same as a page, where the client accepts HTML.")
+        for media_type, what in self.streams.items():
+            responses[200, media_type] = OpenApiResponse(str, what)
         for status, why in self.refusals.items():
             responses[status] = OpenApiResponse(Refusal, why)
         if self.body or self.bad:

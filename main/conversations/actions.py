@@ -12,8 +12,9 @@ from common.keys import text_key
 from common.rates import Limit
 from common.transactions import retried_transaction
 from conversations import guards
-from conversations.events import announce
 from conversations.models import Conversation, Membership, Message
+from events.log import announce
+from events.models import Kind
 from users.deletion import PIECE, remove_some
 from users.guards import require_exchange
 from users.models import User
@@ -70,7 +71,7 @@ def _create_group(user: User, name: str, member_ids: Sequence[int]) -> Conversat
 
 def _create_memberships(conversation: Conversation, user_ids: Sequence[int]) -> None:
     Membership.objects.bulk_create(Membership(conversation=conversation, user_id=user_id) for user_id in user_ids)
-    announce("conversation_created", conversation.pk)
+    announce(Kind.CONVERSATION, conversation_id=conversation.pk)
 
 
 @retried_transaction
@@ -81,7 +82,7 @@ def rename_group(user: User, conversation_id: int, name: str) -> None:
     guards.require_owner(conversation, user)
     conversation.name = name
     conversation.save(update_fields=["name"])
-    announce("conversation_renamed", conversation.pk)
+    announce(Kind.CONVERSATION, conversation_id=conversation.pk)
 
 
 @retried_transaction
@@ -91,7 +92,7 @@ def mark_read(user: User, conversation_id: int, number: int) -> None:
     number = min(number, conversation.last_number)
     behind = Membership.objects.filter(conversation=conversation, user=user, read_number__lt=number)
     if behind.update(read_number=number):
-        announce("messages_read", conversation.pk, user_id=user.pk, number=number)
+        announce(Kind.READ, user_id=user.pk, conversation_id=conversation.pk, number=number)
 
 
 # Members
@@ -117,7 +118,8 @@ def _add_member(user: User, conversation_id: int, other: User) -> None:
     if len(members) >= MAX_MEMBERS:
         raise Conflict(f"A group has at most {MAX_MEMBERS} members.")
     Membership.objects.create(conversation=conversation, user=other, read_number=conversation.last_number)
-    announce("member_added", conversation.pk, user_id=other.pk)
+    announce(Kind.JOINED, user_id=other.pk, conversation_id=conversation.pk)
+    announce(Kind.CONVERSATION, conversation_id=conversation.pk, other_id=other.pk)
 
 
 @retried_transaction
@@ -171,13 +173,13 @@ def pieces_of_all_ended() -> Iterator[None]:
 
 def _remove(conversation: Conversation, user_id: int) -> None:
     conversation.memberships.filter(user=user_id).delete()
+    announce(Kind.LEFT, user_id=user_id, conversation_id=conversation.pk)
     # A private conversation stays readable for the other member, but belongs to no pair any more.
     conversation.pair_key = None
     heir_id = conversation.memberships.longest_standing()
     if heir_id is None:
         if conversation.ended_at is None:  # and not ended before, with other accounts that are being removed
             conversation.ended_at = timezone.now()
-            announce("conversation_ended", conversation.pk)
         conversation.owner = None
         conversation.save(update_fields=["pair_key", "owner", "ended_at"])
         upkeep.work_after_commit(pieces_of_ended(conversation.pk))
@@ -185,7 +187,7 @@ def _remove(conversation: Conversation, user_id: int) -> None:
     if conversation.owner_id == user_id:
         conversation.owner_id = heir_id
     conversation.save(update_fields=["pair_key", "owner"])
-    announce("member_removed", conversation.pk, user_id=user_id)
+    announce(Kind.CONVERSATION, conversation_id=conversation.pk)
 
 
 # Messages
@@ -215,7 +217,7 @@ def send_message(user: User, conversation_id: int, text: str, client_id: str | N
         created_at=conversation.last_activity,
         client_id=client_id,
     )
-    announce("message_sent", conversation.pk, number=message.number)
+    announce(Kind.MESSAGE, conversation_id=conversation.pk, number=message.number)
     return message, True
 
 
@@ -228,7 +230,7 @@ def edit_message(user: User, conversation_id: int, number: int, text: str) -> Me
     message.text = text
     message.edited_at = timezone.now()
     message.save(update_fields=["text", "edited_at"])
-    announce("message_edited", conversation.pk, number=number)
+    announce(Kind.MESSAGE, conversation_id=conversation.pk, number=number)
     return message
 
 
@@ -240,4 +242,4 @@ def delete_message(user: User, conversation_id: int, number: int) -> None:
         message.text = ""
         message.deleted = True
         message.save(update_fields=["text", "deleted"])
-        announce("message_deleted", conversation.pk, number=number)
+        announce(Kind.MESSAGE, conversation_id=conversation.pk, number=number)

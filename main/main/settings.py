@@ -8,6 +8,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
+from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
 
@@ -98,6 +99,13 @@ def address(name: str, default: str) -> str:
     return value
 
 
+def redis(name: str) -> str:
+    value = text(name, "")
+    if value and not re.fullmatch(r"(rediss?|unix)://\S+", value):
+        raise ImproperlyConfigured(f"{name} must be such as redis://127.0.0.1:6379/0.")
+    return value
+
+
 def mysql() -> dict[str, Any]:
     options: dict[str, Any] = {
         "charset": "utf8mb4",
@@ -141,6 +149,10 @@ ALLOWED_HOSTS = words("ALLOWED_HOSTS", f"localhost,127.0.0.1,[::1],{socket.getho
 
 TOKEN_TTL_DAYS = whole_number("TOKEN_TTL_DAYS", "30", 1, 36500)
 
+# Realtime: days for which a client can come back and get what it has missed, and a server that wakes other machines.
+EVENTS_KEPT_DAYS = whole_number("EVENTS_KEPT_DAYS", "7", 1, 365)
+REDIS_URL = redis("REDIS_URL")
+
 # Limits as (number, seconds) or None: wrong passwords and registrations per address; searches, messages and new
 # conversations per user.
 LOGIN_RATE = rate("LOGIN_RATE", "20/min")
@@ -163,8 +175,10 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
     "common",
+    "events",
     "users",
     "conversations",
+    "delivery",
     "corsheaders",
     "rest_framework",
     "drf_spectacular",
@@ -251,7 +265,11 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "PREPROCESSING_HOOKS": ["common.openapi.each_call_once"],
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "common.openapi.say_all"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "common.openapi.say_all",
+        "delivery.documentation.say_nothing",
+    ],
     "SCHEMA_PATH_PREFIX": "",
     "SORT_OPERATIONS": False,
     "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
@@ -265,6 +283,8 @@ SPECTACULAR_SETTINGS = {
         ],
         "ConversationKind": ["private", "group"],
         "HealthStatus": ["ok"],
+        "EventName": "delivery.wire.EVENT_NAMES",
+        "EndReason": "delivery.wire.END_REASONS",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -280,6 +300,7 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler
 
 CORS_ALLOW_ALL_ORIGINS = DEBUG
 CORS_ALLOWED_ORIGINS, CORS_ALLOWED_ORIGIN_REGEXES = origins("CORS_ALLOWED_ORIGINS")
+CORS_ALLOW_HEADERS = [*default_headers, "last-event-id"]
 CORS_EXPOSE_HEADERS = ["Link", "Retry-After", "X-Request-ID"]
 
 # HTTPS at the proxy in front. The proxy sets this header and must not let clients set it.

@@ -88,9 +88,21 @@ def header(sent, name):
     return dict(sent[0]["headers"]).get(name)
 
 
+class NoHub:
+    def __init__(self, run):
+        pass
+
+    def stop(self):
+        pass
+
+    async def close(self):
+        pass
+
+
 @pytest.fixture(autouse=True)
 def _no_upkeep(monkeypatch):
     monkeypatch.setattr(asgi.upkeep, "work_in_background", lambda is_stopping: None)
+    monkeypatch.setattr(asgi, "Hub", NoHub)
 
 
 def test_the_body_is_the_pieces_that_arrive():

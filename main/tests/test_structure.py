@@ -13,19 +13,29 @@ from common.openapi import operations
 from main import urls
 
 ROOT = Path(settings.BASE_DIR)
-MAY_IMPORT = {"common": set(), "users": {"common"}, "conversations": {"common", "users"}}
+MAY_IMPORT = {
+    "common": set(),
+    "events": {"common"},
+    "users": {"common", "events"},
+    "conversations": {"common", "events", "users"},
+    "delivery": {"common", "events", "users", "conversations"},
+}
 # Each module may import those before it.
 LAYERS = {
     "common": """
         keys validators access database errors handlers addresses logs transactions models rates upkeep middleware
         negotiation parsers serializers pagination checks health openapi views documentation admin
     """,
+    "events": "models log",
     "users": """
         validators hashers representations search models deletion guards throttles actions receivers authentication
         middleware serializers views documentation urls admin
     """,
     "conversations": """
-        events models representations guards throttles actions receivers serializers views documentation urls admin
+        models representations guards throttles actions receivers serializers views documentation urls admin
+    """,
+    "delivery": """
+        models slots tokens descriptions pages wire streams hints hub answers views documentation urls
     """,
 }
 
@@ -69,7 +79,7 @@ def test_no_migration_is_missing(db):
 
 def test_the_template_names_every_setting_once_with_a_comment():
     read = re.findall(
-        r'\b(?:text|switch|whole_number|words|origins|existing_file|one_of|rate|networks|address)\("([A-Z_]+)"',
+        r'\b(?:text|switch|whole_number|words|origins|existing_file|one_of|rate|redis|networks|address)\("([A-Z_]+)"',
         (ROOT / "main/settings.py").read_text(),
     )
     lines = (ROOT / "dot_env_template").read_text().splitlines()
@@ -96,7 +106,9 @@ def test_every_url_is_documented():
                 yield "/" + here
 
     served = {re.sub(r"<(\w+:)?", "<", path).rstrip("/") for path in paths(urls.urlpatterns)}
-    served = {path.replace("<pk>", "<id>") for path in served if path.startswith(("/users/", "/conversations"))}
+    served = {
+        path.replace("<pk>", "<id>") for path in served if path.startswith(("/users/", "/conversations", "/events"))
+    }
     documented = {path.replace("{", "<").replace("}", ">").rstrip("/") for _, path, _, _ in operations()}
     assert documented == served
 

@@ -14,6 +14,8 @@ from common.errors import BadRequest, Conflict
 from common.keys import text_key
 from common.rates import Limit, refunded_on_success
 from common.transactions import retried_transaction
+from events.log import announce
+from events.models import Kind
 from users import deletion
 from users.guards import NO_USER
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
@@ -68,11 +70,12 @@ def _issue_token(user: User) -> str | None:
 @retried_transaction
 def log_out(token: AuthToken) -> None:
     token.delete()
+    announce(Kind.LOGOUT, user_id=token.user_id)
 
 
 @retried_transaction
 def log_out_everywhere(user: User) -> None:
-    user.auth_tokens.end()
+    user.end_tokens(Kind.LOGOUT)
 
 
 def change_password(user: User, current_password: str, new_password: str, address: str) -> str:
@@ -87,7 +90,7 @@ def change_password(user: User, current_password: str, new_password: str, addres
 def _set_password(user: User, old_hash: str, new_hash: str) -> str:
     if not User.objects.active().filter(pk=user.pk, password=old_hash).update(password=new_hash):
         raise ValidationError({"current_password": ["Your password was changed just now."]})
-    user.auth_tokens.end()
+    user.end_tokens(Kind.PASSWORD)
     return AuthToken.objects.issue(user)
 
 
@@ -95,9 +98,10 @@ def _set_password(user: User, old_hash: str, new_hash: str) -> str:
 def change_profile(user: User, changes: Mapping[str, Any]) -> User:
     """Change these fields and no others; return the account as it is then."""
     user = _lock(user)
-    for field, value in changes.items():
+    different = {field: value for field, value in changes.items() if getattr(user, field) != value}
+    for field, value in different.items():
         setattr(user, field, value)
-    user.save(update_fields=changes.keys())
+    user.save(update_fields=different.keys())
     return user
 
 
@@ -121,7 +125,7 @@ def deactivate(user: User) -> None:
 def reactivate(user: User) -> None:
     """Unblock the account. Its former tokens stay invalid."""
     user = _lock(user)
-    user.auth_tokens.end()
+    user.end_tokens(Kind.DEACTIVATED)
     user.is_active = True
     user.save(update_fields=["is_active"])
 
@@ -158,6 +162,7 @@ def _add_pair(model: PairModel, user1: User, user2: User, full: str) -> None:
     if entries.count() >= MAX_ENTRIES and not entries.filter(user2=user2).exists():
         raise Conflict(full)
     model.objects.create(user1=user1, user2=user2)
+    announce(model.added, user_id=user1.pk, other_id=user2.pk)
 
 
 def remove_contact(owner: User, other: User) -> None:
@@ -173,6 +178,7 @@ def _remove(model: PairModel, user1: User, user2: User, missing: str) -> None:
     deleted, _ = model.objects.filter(user1=user1, user2=user2).delete()
     if not deleted:
         raise NotFound(missing)
+    announce(model.removed, user_id=user1.pk, other_id=user2.pk)
 
 
 def _lock(user: User) -> User:

@@ -14,6 +14,8 @@ from django.utils import timezone
 
 from common import upkeep
 from common.transactions import retried_transaction
+from events.log import announce
+from events.models import Kind
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
 from users.search import SearchEntry
 
@@ -41,6 +43,7 @@ def vanish(user: User) -> None:
         is_superuser=False,
         deleted_at=timezone.now(),
     )
+    announce(Kind.DELETED, user_id=user.pk)
 
 
 def pieces_of(user_id: int) -> Iterator[None]:

@@ -16,6 +16,9 @@ from django.utils import timezone
 
 from common.keys import ExactCharField, KeyField, text_key
 from common.validators import refuse_control_characters, refuse_control_characters_within_lines, refuse_long_keys
+from events.log import announce
+from events.models import Kind
+from users import representations
 from users.search import Entry, SearchEntry, entries_of
 from users.validators import validate_username
 
@@ -96,8 +99,20 @@ class User(AbstractUser):
         with self._taken_is_told_by_field(), transaction.atomic(), self._search_entries_in_step(fields):
             is_new, has_new_password = self._state.adding, self._password is not None
             super().save(update_fields=fields, **kwargs)
-            if not is_new and (has_new_password or not self.has_usable_password() or not self.is_active):
-                self.auth_tokens.end()
+            if is_new:
+                return
+            if fields is None or not set(representations.FIELDS).isdisjoint(fields):
+                announce(Kind.PROFILE, user_id=self.pk)
+            if has_new_password or not self.has_usable_password():
+                self.end_tokens(Kind.PASSWORD)
+            elif not self.is_active:
+                self.end_tokens(Kind.DEACTIVATED)
+
+    def end_tokens(self, why: Kind) -> None:
+        """End all tokens of the account: they are invalid from now on, and their streams are told why."""
+        deleted, _ = self.auth_tokens.all().delete()
+        if deleted:
+            announce(why, user_id=self.pk)
 
     @staticmethod
     def _with_keys(update_fields: Iterable[str] | None) -> Iterable[str] | None:
@@ -149,6 +164,10 @@ class User(AbstractUser):
 class Pair(models.Model):
     """An entry of one user, `user1`, about another, `user2`."""
 
+    # The events of a new entry and of its removal.
+    added: ClassVar[Kind]
+    removed: ClassVar[Kind]
+
     # No index of its own: the column is the first one of the unique constraint.
     user1 = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="%(class)s_as_user1", db_index=False
@@ -164,6 +183,8 @@ class Pair(models.Model):
 
 
 class ContactBookEntry(Pair):
+    added, removed = Kind.CONTACT_ADDED, Kind.CONTACT_REMOVED
+
     class Meta:
         verbose_name_plural = "contact book entries"
         constraints = [
@@ -228,6 +249,8 @@ class BlacklistEntryQuerySet(models.QuerySet["BlacklistEntry"]):
 
 
 class BlacklistEntry(Pair):
+    added, removed = Kind.BLACKLISTED, Kind.UNBLACKLISTED
+
     objects = BlacklistEntryQuerySet.as_manager()
 
     class Meta:
@@ -239,12 +262,11 @@ class BlacklistEntry(Pair):
 
 
 class AuthTokenQuerySet(models.QuerySet["AuthToken"]):
-    def end(self) -> None:
-        """End the tokens: they are invalid from now on."""
-        self.delete()
-
     def unexpired(self) -> Self:
         return self.filter(last_used__gt=timezone.now() - timedelta(days=settings.TOKEN_TTL_DAYS))
+
+    def valid(self) -> Self:
+        return self.unexpired().filter(user__is_active=True)
 
     def expired(self) -> Self:
         return self.filter(last_used__lte=timezone.now() - timedelta(days=settings.TOKEN_TTL_DAYS))
