@@ -27,7 +27,11 @@ from main.wsgi import application as django  # loads the apps
 
 # isort: split
 from common import upkeep
+from common.logs import request_id
+from delivery.answers import Continuation
+from delivery.hub import Hub
 from main import connections
+from main.channels import Channel
 
 # Bytes of a body that is received and thrown away. Many clients read no answer before they have sent everything.
 MAX_DISCARDED = 16 * 1024 * 1024
@@ -39,6 +43,9 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 WSGI = Callable[[WSGIEnvironment, Callable[..., Any]], HttpResponseBase]
+
+# Status, headers, the first part of the body, and the rest of it, if there is one.
+Begun = tuple[int, list[tuple[bytes, bytes]], bytes, "Parts | None", Continuation | None]
 
 Arguments = TypeVarTuple("Arguments")
 Result = TypeVar("Result")
@@ -62,6 +69,11 @@ class Application:
         self.threads = Threads(settings.THREADS)
         # A request that waits here is dropped if its client leaves; one that is given to a thread runs.
         self.turns = asyncio.Semaphore(2 * settings.THREADS)
+        reader = Threads(1)
+        self.hub = Hub(reader.run)
+        # The server waits for all connections before it says that it stops. So the listener says when it begins to.
+        when_closing = getattr(asyncio.get_running_loop(), "when_closing", [])
+        when_closing.append(self.hub.stop)
         tasks = [asyncio.create_task(task) for task in (connections.close_overdue(), stop_with_parent())]
         is_stopping = Event()
         keeper = Thread(target=upkeep.work_in_background, args=[is_stopping], daemon=True)
@@ -71,6 +83,8 @@ class Application:
         is_stopping.set()
         for task in tasks:
             task.cancel()
+        await self.hub.close()
+        reader.stop()
         self.threads.stop()
         keeper.join(timeout=5)
         await send({"type": "lifespan.shutdown.complete"})
@@ -95,12 +109,18 @@ class Application:
             is_waited_for = not connection.is_closing
             if is_waited_for:
                 environ["wsgi.input"] = BytesIO(connection.take_body())
-                status, headers, part, more = await run(begin_answer, self.wsgi, environ)
+                status, headers, part, more, continuation = await run(begin_answer, self.wsgi, environ)
+                del environ
         if not is_waited_for:
             await client_is_gone(receive)
             return
         if connection.is_last or not is_read:  # bytes after a body that was not read are no request
             headers.append((b"connection", b"close"))
+        if continuation:
+            await self.go_on(continuation, Channel(connection, self.hub, send, self.run, status, headers, part))
+            if connection.is_closing:
+                await client_is_gone(receive)
+            return
         connection.cork()
         await send({"type": "http.response.start", "status": status, "headers": headers})
         try:
@@ -119,6 +139,20 @@ class Application:
         await send({"type": "http.response.body", "body": part})
         connection.uncork()
         connection.answered()
+
+    async def go_on(self, continuation: Continuation, channel: Channel) -> None:
+        """Go on with an answer after its view."""
+        request_id.set(dict(channel.headers).get(b"x-request-id", b"-").decode("latin-1"))
+        try:
+            await continuation.go_on(channel)
+        finally:
+            channel.connection.when_lost = None
+        await channel.end()
+
+    async def run(self, function: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+        """The result of the function, which waits for its turn among the requests."""
+        async with self.turns:
+            return await self.threads.run(function, *arguments)
 
 
 application = Application(django)
@@ -156,18 +190,22 @@ async def receive_body(connection: connections.Connection, receive: Receive, len
     return True
 
 
-def begin_answer(wsgi: WSGI, environ: WSGIEnvironment) -> tuple[int, list[tuple[bytes, bytes]], bytes, "Parts | None"]:
-    """Run the request; return status, headers, the first part of the body, and the rest or None."""
+def begin_answer(wsgi: WSGI, environ: WSGIEnvironment) -> Begun:
+    """Run the request; return status, headers, the first part of the body, and the rest: as parts, or to go on with."""
     started: list[Any] = []
     answer = wsgi(environ, lambda status, headers, exc_info=None: started.extend((status, headers)))
+    continuation = getattr(answer, "continuation", None)
+    if continuation:
+        answer.continuation = None  # type: ignore[attr-defined]
     part, more = next_part(Parts(answer))
     status = int(started[0][:3])
     headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in started[1]]
-    if status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):  # these have no body, so no length
+    if continuation or status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
+        # These have no body, so no length; or nobody knows the length yet.
         headers = [header for header in headers if header[0] != b"content-length"]
     elif not more and not any(name == b"content-length" for name, _ in headers):
         headers.append((b"content-length", b"%d" % len(part)))
-    return status, headers, part, more
+    return status, headers, part, more, continuation
 
 
 class Threads:

@@ -13,6 +13,7 @@ A connection repeats these phases:
 """
 
 import asyncio
+from collections.abc import Callable
 from contextvars import ContextVar
 from http import HTTPStatus
 from math import inf
@@ -53,6 +54,8 @@ class Connection(asyncio.Protocol):
     ahead: bytes
     body: list[bytes]
     waits_for_taking: bool
+    # Connections whose answer is a stream.
+    streams = 0
 
     def __init__(self, server: asyncio.Protocol) -> None:
         self.server = server
@@ -64,13 +67,15 @@ class Connection(asyncio.Protocol):
         self.corked: list[bytes] | None = None  # what the server writes, while it is collected
         self.client_is_done = False  # the client sends nothing more
         self.is_feeding = False
+        self.is_stream = False
+        self.when_lost: Callable[[], None] | None = None  # called when the connection is closed
         self._expect_head()
 
     # Called by the event loop.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
-        has_place = len(self.opened) < MAX_CONNECTIONS or self._make_way()
+        has_place = len(self.opened) - self.streams < MAX_CONNECTIONS or self._make_way()
         self.opened[self] = None
         self.server.connection_made(GuardedTransport(self))  # type: ignore[arg-type]
         if not has_place:
@@ -79,7 +84,10 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.phase = CLOSING
         self.opened.pop(self, None)
+        Connection.streams -= self.is_stream
         self._forget()
+        if self.when_lost:
+            self.when_lost()
         self.server.connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -166,6 +174,18 @@ class Connection(asyncio.Protocol):
         self.release()
         self.hold(size)
         self.deadline = monotonic() + TIME_TO_ANSWER
+
+    def stream(self) -> None:
+        """The answer has no end: it is not counted among those that a process has to give soon."""
+        self.is_stream = True
+        Connection.streams += 1
+
+    def streaming(self, size: int) -> None:
+        """Count bytes of a stream that are written now. From here on the client has some time to take them."""
+        if self.is_taken:
+            self.taking(size)
+        else:
+            self.hold(size)
 
     def answered(self) -> None:
         """The answer is written to its end."""
@@ -309,7 +329,9 @@ class Connection(asyncio.Protocol):
 
     def expire(self) -> None:
         """The deadline has passed."""
-        if self.is_free and not self.is_stopping:
+        if self.is_stream and self.phase is ANSWERING and self.is_taken:
+            self.taking(0)
+        elif self.is_free and not self.is_stopping:
             self.release()
             self.deadline = inf  # the server closes idle connections
         elif self.phase is RECEIVING and self.size:

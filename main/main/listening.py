@@ -17,20 +17,26 @@ PAUSE, PAUSE_AFTER_FAILURE = 0.001, 0.5
 class Loop(uvloop.Loop):
     """An event loop that puts a guard in front of every connection of its servers."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        # Called when the server stops listening, before it waits for its connections to end.
+        self.when_closing: list[Callable[[], None]] = []
+
     async def create_server(  # type: ignore[override]
         self,
         protocol_factory: Callable[[], asyncio.Protocol],
         *args: Any,
         sock: socket.socket | None = None,
         **kwargs: Any,
-    ) -> "asyncio.AbstractServer | Listener":
+    ) -> "Listener":
         def guarded() -> Connection:
             return Connection(protocol_factory())
 
-        if sock:  # which other processes may share
-            sock.listen(kwargs["backlog"])
-            return Listener(self, sock, guarded)
-        return await super().create_server(guarded, *args, **kwargs)
+        if sock is None:
+            host, port = kwargs["host"], kwargs["port"]
+            sock = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        sock.listen(kwargs["backlog"])  # other processes may listen as well
+        return Listener(self, sock, guarded, self.when_closing)
 
 
 class Listener:
@@ -41,9 +47,13 @@ class Listener:
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, listening: socket.socket, factory: Callable[[], asyncio.Protocol]
+        self,
+        loop: asyncio.AbstractEventLoop,
+        listening: socket.socket,
+        factory: Callable[[], asyncio.Protocol],
+        when_closing: Sequence[Callable[[], None]] = (),
     ) -> None:
-        self.loop, self.listening, self.factory = loop, listening, factory
+        self.loop, self.listening, self.factory, self.when_closing = loop, listening, factory, when_closing
         self.connecting: set[asyncio.Task[object]] = set()
         listening.setblocking(False)
         self.resume()
@@ -83,6 +93,8 @@ class Listener:
         if self.is_serving():
             self.loop.remove_reader(self.listening)
             self.listening.close()
+            for function in self.when_closing:
+                function()
 
     async def wait_closed(self) -> None:
         if self.connecting:

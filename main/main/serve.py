@@ -1,10 +1,12 @@
 """Starts the server; called by `scripts/serve`. See BIND, PORT, WEB_CONCURRENCY and THREADS in the settings."""
 
 import os
+import resource
 import signal
 import socket
 import stat
 import sys
+import tempfile
 from contextlib import suppress
 from importlib import import_module
 from typing import Any
@@ -57,6 +59,12 @@ def unix_socket(path: str) -> int:
     return listener.detach()
 
 
+def allow_open_files() -> None:
+    """Let the processes open as many files as the system allows: each stream is one. By default it is 1 024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def serve(application: str = "main.asgi:application") -> None:
     """Serve until SIGTERM, which finishes running requests. SIGHUP replaces one process after the other."""
     try:
@@ -64,6 +72,8 @@ def serve(application: str = "main.asgi:application") -> None:
         from django.conf import settings
 
         django.setup()
+        from delivery import hints
+
         import_module(application.partition(":")[0])  # so that an error is reported once, and not by each process
         address = bind(settings.BIND)
         connection.ensure_connection()
@@ -74,25 +84,28 @@ def serve(application: str = "main.asgi:application") -> None:
     connection.close()
     place = settings.BIND if "fd" in address else f"http://{settings.BIND}"
     print(f"Serving at {place}", flush=True)  # noqa: T201
+    allow_open_files()
     if settings.WEB_CONCURRENCY == 1:
         # There is no supervisor that would replace the only process. It ends, and whoever started it starts another.
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
-    uvicorn.run(
-        application,
-        **address,
-        workers=settings.WEB_CONCURRENCY,
-        loop="main.listening:Loop",
-        http="httptools",
-        ws="none",
-        lifespan="on",
-        interface="asgi3",
-        proxy_headers=False,  # TRUSTED_PROXIES is used instead
-        server_header=False,
-        access_log=False,  # common.middleware logs requests
-        log_config=None,
-        timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=GRACE,
-    )
+    with tempfile.TemporaryDirectory(prefix="chat-") as folder:  # for its owner only
+        os.environ[hints.FOLDER] = folder
+        uvicorn.run(
+            application,
+            **address,
+            workers=settings.WEB_CONCURRENCY,
+            loop="main.listening:Loop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            interface="asgi3",
+            proxy_headers=False,  # TRUSTED_PROXIES is used instead
+            server_header=False,
+            access_log=False,  # common.middleware logs requests
+            log_config=None,
+            timeout_keep_alive=KEEP_ALIVE,
+            timeout_graceful_shutdown=GRACE,
+        )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,128 @@
+"""Hints: a process that has committed something wakes the others. A lost hint costs a quarter of a second, no event.
+
+The processes of one server tell each other through Unix sockets in a folder that only their account can open; the
+servers of several machines through Redis, if REDIS_URL is set.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import redis.asyncio
+from django.conf import settings
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+# The variable of the environment by which the processes of a server know their folder; main/serve.py sets it.
+FOLDER = "CHAT_HINTS_FOLDER"
+CHANNEL = "chat-server-events"
+# Seconds until a lost connection to Redis is tried again.
+PAUSE = 1
+
+
+class Hints(Protocol):
+    """Somebody to tell of something new, and who wakes this process."""
+
+    def tell(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+def all_hints(wake: Callable[[], None]) -> list[Hints]:
+    hints: list[Hints] = []
+    if folder := os.environ.get(FOLDER):
+        hints.append(Neighbours(Path(folder), wake))
+    if settings.REDIS_URL:
+        hints.append(Machines(settings.REDIS_URL, wake))
+    return hints
+
+
+class Neighbours:
+    """The other processes of this server. Each has a socket in the folder."""
+
+    def __init__(self, folder: Path, wake: Callable[[], None]) -> None:
+        self.folder, self.wake = folder, wake
+        self.path = folder / secrets.token_hex(8)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+        self.socket.bind(str(self.path))
+        asyncio.get_running_loop().add_reader(self.socket, self.receive)
+
+    def receive(self) -> None:
+        with suppress(BlockingIOError):
+            while True:
+                self.socket.recv(1)
+                self.wake()
+
+    def tell(self) -> None:
+        for path in self.folder.iterdir():
+            if path != self.path:
+                try:
+                    self.socket.sendto(b"!", str(path))
+                except BlockingIOError:
+                    pass  # it has hints already that it did not read yet
+                except OSError:
+                    path.unlink(missing_ok=True)  # its process was killed
+
+    async def close(self) -> None:
+        asyncio.get_running_loop().remove_reader(self.socket)
+        self.socket.close()
+        self.path.unlink(missing_ok=True)
+
+
+class Machines:
+    """The servers on other machines."""
+
+    def __init__(self, url: str, wake: Callable[[], None]) -> None:
+        self.wake = wake
+        self.me = secrets.token_bytes(8)
+        self.client = redis.asyncio.from_url(url, socket_connect_timeout=5)
+        self.is_away = False
+        self.listening = asyncio.create_task(self.listen())
+        self.publishing: asyncio.Task[None] | None = None
+
+    async def listen(self) -> None:
+        while True:
+            try:
+                async with self.client.pubsub() as subscription:
+                    await subscription.subscribe(CHANNEL)
+                    self.note(None)
+                    self.wake()  # something may have been said before
+                    async for message in subscription.listen():
+                        if message["type"] == "message" and message["data"] != self.me:
+                            self.wake()
+            except (RedisError, OSError) as error:
+                self.note(error)
+            await asyncio.sleep(PAUSE)
+
+    def tell(self) -> None:
+        # One at a time: what is committed while Redis is slow waits for the next hint, or for a poll.
+        if not self.is_away and (self.publishing is None or self.publishing.done()):
+            self.publishing = asyncio.create_task(self.publish())
+
+    async def publish(self) -> None:
+        try:
+            await self.client.publish(CHANNEL, self.me)
+        except (RedisError, OSError) as error:
+            self.note(error)
+
+    def note(self, error: Exception | None) -> None:
+        if error and not self.is_away:
+            logger.warning("Redis is away. Other machines notice later what is new: %s", type(error).__name__)
+        elif self.is_away and not error:
+            logger.info("Redis is back.")
+        self.is_away = error is not None
+
+    async def close(self) -> None:
+        tasks = [task for task in (self.listening, self.publishing) if task]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.client.aclose()

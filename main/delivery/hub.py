@@ -1,0 +1,281 @@
+"""All open streams of a process, and the one reader that asks the database for their events."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import asynccontextmanager, suppress
+from time import monotonic
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db import Error, connection
+
+from delivery import slots, tokens
+from delivery.descriptions import describe
+from delivery.hints import all_hints
+from delivery.streams import Stream
+from delivery.wire import HEARTBEAT, as_server_sent_event, end_event, identify
+from events import log
+from events.models import END_KINDS, Event, Log
+
+logger = logging.getLogger(__name__)
+
+# Seconds until the database is asked without a hint: while there are streams, the same if Redis hints, and while there
+# are none, when all that is left is to order what was announced.
+POLL, POLL_WITH_REDIS, POLL_IDLE = 0.25, 2, 1
+# The reader pauses for this many times the time that it took, so that under load it works a third of the time.
+PAUSE = 2
+# Events that are read at a time.
+BATCH = 100
+# Seconds between two readings at least.
+LEAST_PAUSE = 0.005
+# Seconds of silence after which a stream gets a comment.
+SILENCE = 15
+# Tokens that are asked for each second, in turn, in case that one has died without an announcement.
+TOKENS_PER_SECOND = 1000
+# Seconds after which a process says again that it lives.
+SIGN_OF_LIFE = 5
+# Streams of one process.
+MAX_STREAMS = 10_000
+
+Streams = Mapping[int, tuple[Stream, ...]]
+
+
+class Batch(NamedTuple):
+    """What the reader found."""
+
+    end: int
+    texts: list[tuple[int, bytes, Collection[int]]]  # position, what is told, ids of users
+    dead: dict[int, str]  # ids of tokens, and why they died
+
+
+class LogReplacedError(Exception):
+    """The log is not the one that was read before: the database was restored, say."""
+
+
+class Hub:
+    """Belongs to the event loop. `run` runs a function in the reader's thread."""
+
+    def __init__(self, run: Callable[..., Awaitable[Any]]) -> None:
+        self.run = run
+        self.loop = asyncio.get_running_loop()
+        # By user. The tuples are replaced, and never changed: the reader's thread reads them.
+        self.streams: dict[int, tuple[Stream, ...]] = {}
+        self.number = 0
+        # Everything up to here was given to the streams. Without streams nothing is read.
+        self.log_name, self.position = "", 0
+        self.turn = asyncio.Lock()  # held while a batch is read and given to the streams
+        self.news, self.is_own_news = asyncio.Event(), False
+        # What is to be done soon: ids of slots to release, and tokens to look at.
+        self.released: list[int] = []
+        self.unchecked: dict[int, int] = {}
+        self.has_work = asyncio.Event()
+        self.is_stopping = self.is_away = False
+        self.hints = all_hints(self.wake)
+        self.tasks = [asyncio.create_task(task) for task in (self.read(), self.beat(), self.keep())]
+        log.listeners.append(self.wake_from_thread)
+
+    # Wake-ups
+
+    def wake(self) -> None:
+        self.news.set()
+
+    def wake_from_thread(self) -> None:
+        """This process has committed something."""
+        if not self.is_own_news:
+            self.is_own_news = True
+            self.loop.call_soon_threadsafe(self.wake)
+
+    # Streams
+
+    async def attach(self, stream: Stream) -> bool:
+        """Add the stream, unless it has to catch up first: events behind its position were given out already."""
+        async with self.turn:
+            if self.is_stopping:
+                stream.end()
+                return True
+            if not self.number:
+                self.log_name, self.position = stream.log_name, stream.position
+            if stream.position < self.position:
+                return False
+            self.streams[stream.user_id] = (*self.streams.get(stream.user_id, ()), stream)
+            self.number += 1
+            self.unchecked[stream.token_id] = stream.user_id  # it may have died since the request began
+            self.has_work.set()
+            return True
+
+    def detach(self, stream: Stream) -> None:
+        streams = self.streams.get(stream.user_id, ())
+        rest = tuple(each for each in streams if each is not stream)
+        self.number -= len(streams) - len(rest)
+        if rest:
+            self.streams[stream.user_id] = rest
+        else:
+            self.streams.pop(stream.user_id, None)
+
+    def release(self, slot_id: int) -> None:
+        """Give up a stream that was reserved. This may be called in any thread."""
+        self.released.append(slot_id)
+        self.loop.call_soon_threadsafe(self.has_work.set)
+
+    def end_all(self) -> None:
+        for stream in self.all_streams():
+            stream.end()
+
+    def end_dead(self, dead: Mapping[int, str]) -> None:
+        """End the streams of dead tokens, given with the reason."""
+        for stream in self.all_streams() if dead else ():
+            if why := dead.get(stream.token_id):
+                stream.why = why
+                stream.end(end_event(self.log_name, self.position, why))
+
+    def all_streams(self) -> list[Stream]:
+        return [stream for streams in self.streams.values() for stream in streams]
+
+    # Tasks
+
+    async def read(self) -> None:
+        """Give the streams what is new, for as long as the server runs."""
+        ordered_at = 0.0
+        while True:
+            poll = POLL_IDLE if not self.number else POLL_WITH_REDIS if settings.REDIS_URL else POLL
+            await wait(self.news, poll)
+            is_own_news, self.is_own_news = self.is_own_news, False
+            began = monotonic()
+            async with self.surviving():
+                if self.number or ordered_at < began - POLL_IDLE:
+                    await self.run(in_thread, log.order)
+                    ordered_at = began
+                if is_own_news:
+                    for hints in self.hints:
+                        hints.tell()
+                while self.number and await self.read_batch():
+                    pass
+            await asyncio.sleep(max(LEAST_PAUSE, PAUSE * (monotonic() - began)))
+
+    async def read_batch(self) -> bool:
+        """Read some events and give them to the streams; return whether there may be more."""
+        async with self.turn:
+            users = frozenset(self.streams)
+            batch = await self.run(in_thread, find_batch, self.log_name, self.position, users, self.streams)
+            if batch is None:
+                return False
+            self.end_dead(batch.dead)
+            for position, text, user_ids in batch.texts:
+                for user_id in user_ids:
+                    for stream in self.streams.get(user_id, ()):
+                        if stream.position < position:
+                            stream.put(text)
+                            stream.number += 1
+            self.position = batch.end
+            return True
+
+    async def beat(self) -> None:
+        """Give a comment to streams that were silent."""
+        while True:
+            await asyncio.sleep(1)
+            silent = monotonic() - SILENCE
+            for stream in self.all_streams():
+                if stream.put_at < silent:
+                    stream.put(HEARTBEAT)
+
+    async def keep(self) -> None:
+        """Look for dead tokens, release slots, and say that this process lives."""
+        alive_at, asked = 0.0, 0
+        while True:
+            await wait(self.has_work, 1)
+            async with self.surviving():
+                if released := self.released[:]:
+                    await self.run(in_thread, slots.release, released)
+                    del self.released[: len(released)]
+                if self.number and alive_at < monotonic() - SIGN_OF_LIFE:
+                    await self.run(in_thread, slots.say_alive)
+                    alive_at = monotonic()
+                known = sorted((stream.token_id, stream.user_id) for stream in self.all_streams())
+                some = [token for token in known if token[0] > asked][:TOKENS_PER_SECOND]
+                asked = some[-1][0] if len(some) == TOKENS_PER_SECOND else 0
+                tokens_to_ask, self.unchecked = self.unchecked | dict(some), {}
+                if tokens_to_ask:
+                    self.end_dead(await self.run(in_thread, tokens.find_dead, tokens_to_ask))
+                    await self.run(in_thread, require_log, self.log_name, self.position)
+
+    @asynccontextmanager
+    async def surviving(self) -> AsyncIterator[None]:
+        """Go on after errors: the streams stay while the database is away."""
+        try:
+            yield
+        except LogReplacedError:
+            self.end_all()
+        except Exception as error:
+            if not isinstance(error, Error):
+                logger.exception("The reader of events failed.")
+            elif not self.is_away:
+                logger.warning("The reader of events cannot reach the database: %s", error)
+            self.is_away = True
+            await asyncio.sleep(POLL)
+        else:
+            if self.is_away:
+                logger.info("The reader of events goes on.")
+            self.is_away = False
+
+    # The end
+
+    def stop(self) -> None:
+        """End all streams. Their clients resume at another process, or later."""
+        self.is_stopping = True
+        self.end_all()
+
+    async def close(self) -> None:
+        log.listeners.remove(self.wake_from_thread)
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        for hints in self.hints:
+            await hints.close()
+        with suppress(Error):
+            await self.run(in_thread, slots.release_all)
+
+
+async def wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for the event, and clear it; or for so many seconds."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    event.clear()
+
+
+# In the reader's thread.
+
+
+def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Run the function with a connection that works, if there is one."""
+    connection.close_if_unusable_or_obsolete()
+    try:
+        return function(*arguments)
+    except Error:
+        connection.close()
+        raise
+
+
+def require_log(name: str, position: int) -> None:
+    current = Log.objects.current()
+    if current.name != name or current.last_position < position:
+        raise LogReplacedError
+
+
+def find_batch(log_name: str, after: int, user_ids: frozenset[int], streams: Streams) -> Batch | None:
+    rows = Event.objects.between(after, after + BATCH).rows(BATCH)
+    if not rows:
+        return None
+    if rows[0].position != after + 1:
+        raise LogReplacedError
+    told = describe(rows, user_ids)
+    # The last question of all: what is given to a stream was read while its token was alive.
+    concerned = {user_id for each in told for user_id in each.user_ids}
+    concerned |= {row.user_id for row in rows if row.user_id in user_ids and row.kind in END_KINDS}
+    dead = tokens.find_dead({each.token_id: pk for pk in concerned for each in streams.get(pk, ())})
+    texts = [
+        (each.position, as_server_sent_event(identify(log_name, each.position), each.name, each.data), each.user_ids)
+        for each in told
+    ]
+    return Batch(rows[-1].position, texts, dead)
