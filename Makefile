@@ -1,8 +1,8 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check drill bench
+.PHONY: help run test quick check drill bench bench-events
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 run: ## install what is missing, prepare the database, and serve at http://127.0.0.1:8000
 	@scripts/run
@@ -20,4 +20,7 @@ drill: ## kill and stall the running service, count what is lost; call it with t
 	@scripts/drill
 
 bench: ## measure what every call costs, among up to a million people: about twenty minutes
-	@scripts/bench
+	@scripts/bench run.py
+
+bench-events: ## measure how fast events arrive, and what 10 000 open streams cost: about ten minutes
+	@scripts/bench events.py

@@ -16,7 +16,7 @@ from delivery.hints import all_hints
 from delivery.streams import Stream
 from delivery.wire import HEARTBEAT, as_server_sent_event, end_event, identify
 from events import log
-from events.models import END_KINDS, Event, Log
+from events.models import END_KINDS, Log
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +30,11 @@ BATCH = 100
 # Seconds between two readings at least.
 LEAST_PAUSE = 0.005
 # Seconds of silence after which a stream gets a comment.
-SILENCE = 15
+SILENCE = 18
 # Tokens that are asked for each second, in turn, in case that one has died without an announcement.
-TOKENS_PER_SECOND = 1000
+TOKENS_PER_SECOND = 500
+# Seconds between two rounds of the keeper at least, so that it does the work of many closed streams at once.
+PAUSE_OF_KEEPER = 0.05
 # Seconds after which a process says again that it lives.
 SIGN_OF_LIFE = 5
 # Streams of one process.
@@ -69,6 +71,7 @@ class Hub:
         # What is to be done soon: ids of slots to release, and tokens to look at.
         self.released: list[int] = []
         self.unchecked: dict[int, int] = {}
+        self.swept = 0  # the last token that was looked at in turn
         self.has_work = asyncio.Event()
         self.is_stopping = self.is_away = False
         self.hints = all_hints(self.wake)
@@ -85,6 +88,13 @@ class Hub:
         if not self.is_own_news:
             self.is_own_news = True
             self.loop.call_soon_threadsafe(self.wake)
+
+    def tell_others(self) -> None:
+        for hints in self.hints:
+            hints.tell()
+
+    def tell_others_from_thread(self) -> None:
+        self.loop.call_soon_threadsafe(self.tell_others)
 
     # Streams
 
@@ -137,27 +147,30 @@ class Hub:
     async def read(self) -> None:
         """Give the streams what is new, for as long as the server runs."""
         ordered_at = 0.0
+        began = monotonic()
         while True:
             poll = POLL_IDLE if not self.number else POLL_WITH_REDIS if settings.REDIS_URL else POLL
-            await wait(self.news, poll)
-            is_own_news, self.is_own_news = self.is_own_news, False
+            await wait(self.news, began + poll - monotonic())
             began = monotonic()
+            # What is committed from here on is news again: it may not be in what is read now.
+            is_own_news, self.is_own_news = self.is_own_news, False
+            tell = self.tell_others_from_thread if is_own_news else None
+            if tell and not self.number:
+                self.tell_others()
             async with self.surviving():
-                if self.number or ordered_at < began - POLL_IDLE:
-                    await self.run(in_thread, log.order)
+                if self.number:
+                    while await self.read_batch(tell):
+                        tell = None
+                elif ordered_at < began - POLL_IDLE:
                     ordered_at = began
-                if is_own_news:
-                    for hints in self.hints:
-                        hints.tell()
-                while self.number and await self.read_batch():
-                    pass
+                    await self.run(in_thread, log.order)
             await asyncio.sleep(max(LEAST_PAUSE, PAUSE * (monotonic() - began)))
 
-    async def read_batch(self) -> bool:
+    async def read_batch(self, tell: Callable[[], None] | None) -> bool:
         """Read some events and give them to the streams; return whether there may be more."""
         async with self.turn:
             users = frozenset(self.streams)
-            batch = await self.run(in_thread, find_batch, self.log_name, self.position, users, self.streams)
+            batch = await self.run(in_thread, find_batch, self.log_name, self.position, users, self.streams, tell)
             if batch is None:
                 return False
             self.end_dead(batch.dead)
@@ -181,23 +194,32 @@ class Hub:
 
     async def keep(self) -> None:
         """Look for dead tokens, release slots, and say that this process lives."""
-        alive_at, asked = 0.0, 0
+        alive_at = swept_at = 0.0
         while True:
             await wait(self.has_work, 1)
+            now = monotonic()
             async with self.surviving():
                 if released := self.released[:]:
                     await self.run(in_thread, slots.release, released)
                     del self.released[: len(released)]
-                if self.number and alive_at < monotonic() - SIGN_OF_LIFE:
+                if self.number and alive_at < now - SIGN_OF_LIFE:
                     await self.run(in_thread, slots.say_alive)
-                    alive_at = monotonic()
-                known = sorted((stream.token_id, stream.user_id) for stream in self.all_streams())
-                some = [token for token in known if token[0] > asked][:TOKENS_PER_SECOND]
-                asked = some[-1][0] if len(some) == TOKENS_PER_SECOND else 0
-                tokens_to_ask, self.unchecked = self.unchecked | dict(some), {}
-                if tokens_to_ask:
-                    self.end_dead(await self.run(in_thread, tokens.find_dead, tokens_to_ask))
-                    await self.run(in_thread, require_log, self.log_name, self.position)
+                    alive_at = now
+                asked, self.unchecked = self.unchecked, {}
+                if swept_at < now - 1:
+                    asked |= self.some_tokens()
+                    swept_at = now
+                    await self.run(in_thread, require_log, self.log_name, self.number)
+                if asked:
+                    self.end_dead(await self.run(in_thread, tokens.find_dead, asked))
+            await asyncio.sleep(PAUSE_OF_KEEPER)
+
+    def some_tokens(self) -> dict[int, int]:
+        """The next tokens in turn, with their users."""
+        known = sorted((stream.token_id, stream.user_id) for stream in self.all_streams())
+        some = [token for token in known if token[0] > self.swept][:TOKENS_PER_SECOND]
+        self.swept = some[-1][0] if len(some) == TOKENS_PER_SECOND else 0
+        return dict(some)
 
     @asynccontextmanager
     async def surviving(self) -> AsyncIterator[None]:
@@ -248,8 +270,7 @@ async def wait(event: asyncio.Event, seconds: float) -> None:
 
 
 def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Run the function with a connection that works, if there is one."""
-    connection.close_if_unusable_or_obsolete()
+    """Run the function, and close a connection that has failed, so that the next call gets a new one."""
     try:
         return function(*arguments)
     except Error:
@@ -257,14 +278,22 @@ def in_thread(function: Callable[..., Any], *arguments: Any) -> Any:
         raise
 
 
-def require_log(name: str, position: int) -> None:
-    current = Log.objects.current()
-    if current.name != name or current.last_position < position:
+def require_log(name: str, number: int) -> None:
+    """Raise LogReplacedError if there are streams and the log is not the one of this name."""
+    if number and Log.objects.current().name != name:
         raise LogReplacedError
 
 
-def find_batch(log_name: str, after: int, user_ids: frozenset[int], streams: Streams) -> Batch | None:
-    rows = Event.objects.between(after, after + BATCH).rows(BATCH)
+def find_batch(
+    log_name: str, after: int, user_ids: frozenset[int], streams: Streams, tell: Callable[[], None] | None
+) -> Batch | None:
+    """Some events after the position, None if there are none. `tell` is called once they are in the log."""
+    last = log.order()
+    if tell:
+        tell()
+    if last < after:
+        raise LogReplacedError
+    rows = log.read(after, BATCH) if last > after else []
     if not rows:
         return None
     if rows[0].position != after + 1:

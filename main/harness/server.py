@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,14 @@ from django.core.management import call_command
 from django.db import connection
 
 MAIN = Path(__file__).resolve().parent.parent
-PORT = 8123
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
+
+
+PORT = free_port()
 
 
 def prepare_database():

@@ -7,21 +7,23 @@ from django.db.migrations.executor import MigrationExecutor
 from conftest import PASSWORD, Client
 from users.models import User
 
-LANDED = [("users", "0004_fill_search_entries"), ("conversations", "0002_moderators")]
+LANDED = [("users", "0005_deleted_accounts"), ("conversations", "0003_ended_conversations")]
+# Apps that the last release did not have.
+NEW = [("events", None), ("delivery", None)]
 
 
 def migrate(targets):
     """Migrate to these, and return the models as they are then."""
     executor = MigrationExecutor(connection)
     executor.migrate(targets)
-    return MigrationExecutor(connection).loader.project_state(targets).apps
+    return MigrationExecutor(connection).loader.project_state([name for name in targets if name[1]]).apps
 
 
 @pytest.fixture
 def landed():
     """The models of the last release, in a database that has its tables; afterwards it has all tables again."""
     latest = MigrationExecutor(connection).loader.graph.leaf_nodes()
-    yield migrate(LANDED)
+    yield migrate([*LANDED, *NEW])
     migrate(latest)
 
 
@@ -52,6 +54,10 @@ def test_people_and_what_they_said_are_there_after_an_upgrade(landed, password_h
     [conversation] = client.get("/conversations").json()
     assert (conversation["owner"], conversation["members"]) == ("alice", ["alice", "bob"])
     assert conversation["last_message"]["text"] == "Hello"
+    cursor = client.get("/events").json()["cursor"]
+    client.post(f"/conversations/{conversation['id']}/messages", {"text": "Hello, Bob"})
     assert [user["username"] for user in client.get("/users/contacts/find-users?search=bo").json()] == ["bob"]
+    [event] = client.get(f"/events?after={cursor}").json()["events"]
+    assert (event["event"], event["data"]["message"]["text"]) == ("message", "Hello, Bob")
     assert client.delete("/users/profile").status_code == 204
     assert list(User.objects.values_list("username", flat=True)) == ["bob"]
