@@ -80,9 +80,10 @@ def rename_group(user: User, conversation_id: int, name: str) -> None:
     if conversation.is_private:
         raise BadRequest("A private conversation has no name.")
     guards.require_owner(conversation, user)
-    conversation.name = name
-    conversation.save(update_fields=["name"])
-    announce(Kind.CONVERSATION, conversation_id=conversation.pk)
+    if name != conversation.name:
+        conversation.name = name
+        conversation.save(update_fields=["name"])
+        announce(Kind.CONVERSATION, conversation_id=conversation.pk)
 
 
 @retried_transaction

@@ -137,7 +137,7 @@ class Hub:
         for stream in self.all_streams() if dead else ():
             if why := dead.get(stream.token_id):
                 stream.why = why
-                stream.end(end_event(self.log_name, self.position, why))
+                stream.end(end_event(self.log_name, max(self.position, stream.position), why))
 
     def all_streams(self) -> list[Stream]:
         return [stream for streams in self.streams.values() for stream in streams]
@@ -178,8 +178,7 @@ class Hub:
                 for user_id in user_ids:
                     for stream in self.streams.get(user_id, ()):
                         if stream.position < position:
-                            stream.put(text)
-                            stream.number += 1
+                            stream.put(text, events=1)
             self.position = batch.end
             return True
 

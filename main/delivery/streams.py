@@ -40,10 +40,11 @@ class Stream:
         self.is_over = False
         self.why: str | None = None  # if the token died: of what
 
-    def put(self, data: bytes) -> None:
-        """Give the client some more, or cut it off if too much waits for it already."""
+    def put(self, data: bytes, events: int = 0) -> None:
+        """Give the client some more, with so many events, or cut it off if too much waits for it already."""
         if self.is_over:
             return
+        self.number += events
         self.waiting.append(data)
         self.size += len(data)
         self.put_at = monotonic()

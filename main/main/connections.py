@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
         self.client_is_done = False  # the client sends nothing more
         self.is_feeding = False
         self.is_stream = False
-        self.when_lost: Callable[[], None] | None = None  # called when the connection is closed
+        self.when_lost: Callable[[], None] | None = None  # of an answer that goes on: called when the client leaves
         self._expect_head()
 
     # Called by the event loop.
@@ -106,8 +106,10 @@ class Connection(asyncio.Protocol):
                 self._proceed()
 
     def eof_received(self) -> bool:
-        """Keep the connection open for the answer if the request is complete."""
+        """Keep the connection open for the answer if the request is complete, but not for one that goes on."""
         self.client_is_done = True
+        if self.when_lost:
+            return False
         return self.phase is ANSWERING or self.waits_for_taking or (self.phase is RECEIVING and self.missing == 0)
 
     def pause_writing(self) -> None:
