@@ -1,7 +1,7 @@
 """What clients are told of events: the data as it is now, and only to those who may see it now."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from django.db import connection
@@ -15,6 +15,8 @@ from users.models import User
 
 # For up to so many users the database looks for these, and else for all members of the conversations.
 FEW_USERS = 100
+# Higher than every position.
+NO_POSITION = 1 << 62
 
 
 class Told(NamedTuple):
@@ -29,11 +31,10 @@ class Told(NamedTuple):
 Members = Mapping[int | None, set[int]]
 
 
-def describe(rows: Sequence[Row], user_ids: Collection[int], later_changes: Iterable[Row] = ()) -> list[Told]:
+def describe(rows: Sequence[Row], user_ids: Collection[int]) -> list[Told]:
     """What those of the users who may see it are told of the events, in the order of the events.
 
-    What happens in a conversation is told to those who were members then and still are. `later_changes` are events
-    behind these that have changed who is a member.
+    What happens in a conversation is told to those who were members then and still are.
     """
     own = [row for row in rows if row.user_id in user_ids]
     members = members_of({row.conversation_id for row in rows if row.user_id is None}, user_ids)
@@ -42,9 +43,10 @@ def describe(rows: Sequence[Row], user_ids: Collection[int], later_changes: Iter
 
     # Asked again after the data was read: whoever was taken out meanwhile must not get what came after.
     conversation_of = {row.position: row.conversation_id for row in rows}
-    members = members_of({conversation_of[told.position] for told in within}, user_ids)
+    concerned = {conversation_of[told.position] for told in within}
+    members = members_of(concerned, user_ids)
     changes: defaultdict[tuple[int | None, int | None], list[Row]] = defaultdict(list)
-    for row in [*own, *later_changes]:
+    for row in [*own, *changes_behind(rows[-1].position, concerned, user_ids)]:
         if row.kind in MEMBERSHIP_KINDS:
             changes[row.user_id, row.conversation_id].append(row)
 
@@ -74,6 +76,26 @@ def members_of(conversation_ids: Collection[int | None], user_ids: Collection[in
                 if user_id in user_ids:
                     members[conversation_id].add(user_id)
     return members
+
+
+def changes_behind(position: int, conversation_ids: Collection[int | None], user_ids: Collection[int]) -> list[Row]:
+    """What has changed the users' memberships behind the position, also what has no position yet, in order."""
+    if not conversation_ids:
+        return []
+    few = user_ids if len(user_ids) <= FEW_USERS else ()
+    condition = f"conversation_id IN ({places(conversation_ids)}) AND kind IN ({places(MEMBERSHIP_KINDS)})"
+    condition += f" AND user_id IN ({places(few)})" if few else ""
+    parameters = [*conversation_ids, *MEMBERSHIP_KINDS, *few]
+    with connection.cursor() as cursor:
+        # One statement, so that nothing is missed that gets its position just now. What has none comes last.
+        cursor.execute(
+            "SELECT position AS place, kind, user_id, conversation_id, number, other_id FROM events_event"  # noqa: S608
+            f" WHERE position > %s AND {condition} UNION ALL"
+            " SELECT %s + id AS place, kind, user_id, conversation_id, number, other_id FROM events_announcement"
+            f" WHERE {condition} ORDER BY place",
+            [position, *parameters, NO_POSITION, *parameters],
+        )
+        return [row for row in map(Row._make, cursor.fetchall()) if row.user_id in user_ids]
 
 
 def places(values: Collection[object]) -> str:

@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 # Seconds until the database is asked without a hint: while there are streams, the same if Redis hints, and while there
 # are none, when all that is left is to order what was announced.
 POLL, POLL_WITH_REDIS, POLL_IDLE = 0.25, 2, 1
-# The reader pauses for this many times the time that it took, so that under load it works a third of the time.
+# The reader pauses for this many times the time that it took, so that under load it works a third of the time; at most
+# for the time of a poll.
 PAUSE = 2
 # Events that are read at a time.
 BATCH = 100
@@ -164,7 +165,7 @@ class Hub:
                 elif ordered_at < began - POLL_IDLE:
                     ordered_at = began
                     await self.run(in_thread, log.order)
-            await asyncio.sleep(max(LEAST_PAUSE, PAUSE * (monotonic() - began)))
+            await asyncio.sleep(max(LEAST_PAUSE, min(PAUSE * (monotonic() - began), POLL)))
 
     async def read_batch(self, tell: Callable[[], None] | None) -> bool:
         """Read some events and give them to the streams; return whether there may be more."""

@@ -4,15 +4,13 @@ from typing import NamedTuple
 
 from conversations.models import Membership
 from delivery.descriptions import Told, describe
-from events.models import MEMBERSHIP_KINDS, OWN_KINDS, Event, Row
+from events.models import OWN_KINDS, Event, Row
 
 # Positions that a page goes through at a time, so that its cost is bounded also for members of busy conversations; and
 # how often it goes on if it has found little.
 WINDOW, WINDOWS = 10_000, 10
 # Conversations that are named in a query. For more, the database goes through the whole window.
 FEW_CONVERSATIONS = 500
-# Later changes of the user's memberships that are looked at.
-CHANGES = 1000
 
 
 class Page(NamedTuple):
@@ -30,8 +28,7 @@ def read_page(user_id: int, after: int, limit: int, last: int) -> Page:
         if len(rows) == limit - len(told):
             end = rows[-1].position
         if rows:
-            changes = Event.objects.between(end, last).filter(user_id=user_id, kind__in=MEMBERSHIP_KINDS)
-            told += describe(rows, [user_id], changes.rows(CHANGES))
+            told += describe(rows, [user_id])
         after = end
         if after >= last or 2 * len(told) >= limit:
             break

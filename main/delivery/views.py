@@ -2,7 +2,7 @@ import random
 import re
 
 from django.http import HttpResponse
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import NotAuthenticated, ValidationError
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
@@ -10,6 +10,7 @@ from common.pagination import read_limit
 from delivery.answers import CATCH_UP, GoingOn, PageContinuation, StreamContinuation, as_text, page_as_data
 from delivery.descriptions import Told
 from delivery.pages import Page, read_page
+from delivery.tokens import find_dead
 from delivery.wire import as_json, find_position
 from events import log
 from events.models import Log
@@ -56,7 +57,11 @@ def read(request: UserRequest, after: str | None, limit: int, at_beginning: str 
     current = Log.objects.current()
     position = find_position(current, after) if after else None
     if position is not None:
-        return current, read_page(request.user.pk, position, limit, current.last_position)
+        page = read_page(request.user.pk, position, limit, current.last_position)
+        # Asked last: what is told was read while the token was alive.
+        if page.told and find_dead({request.auth.pk: request.user.pk}):
+            raise NotAuthenticated("A valid token is required.")
+        return current, page
     name = "reset" if after else at_beginning
     told = [Told(current.last_position, name, {}, [request.user.pk])] if name else []
     return current, Page(told, current.last_position, is_last=True)

@@ -14,7 +14,7 @@ from drills.service import PASSWORD, say  # isort: skip, it sets Django up
 from django.core.management import call_command
 from django.db import connection
 
-from drills import front, writes
+from drills import events, front, writes
 from harness.server import prepare_database
 from users.models import User
 
@@ -25,6 +25,8 @@ DRILLS = {
     "kills": writes.kills,
     "big_account": lambda alice, bob: writes.big_account(alice, bob, groups=2000, messages=100_000),
     "termination": lambda alice, bob: writes.termination(alice),
+    "resume": lambda alice, bob: events.resume(),
+    "departures": lambda alice, bob: events.departures(),
 }
 
 

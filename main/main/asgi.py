@@ -143,8 +143,9 @@ class Application:
     async def go_on(self, continuation: Continuation, channel: Channel) -> None:
         """Go on with an answer after its view."""
         request_id.set(dict(channel.headers).get(b"x-request-id", b"-").decode("latin-1"))
-        if channel.connection.is_closing:
+        if channel.connection.is_closing or channel.connection.client_is_done:
             await self.run(continuation.abandon)
+            channel.cut_off()
             return
         try:
             await continuation.go_on(channel)

@@ -324,7 +324,7 @@ def test_a_conversation_takes_as_many_queries_whatever_its_members(
     talk.send(as_alice, group, "1")
     as_alice.put(f"/conversations/{group}", {"name": "Croquet"})
     last = rows()[-1:]
-    with queries(5):  # the members; last messages; conversations; their members; the members again
+    with queries(6):  # the members; last messages; conversations; their members; the members again; their changes
         told = describe(last, {alice.pk, *(user.pk for user in others)})
     assert sorted(len(each.user_ids) for each in told) == [1, members]
 
