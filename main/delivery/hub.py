@@ -129,6 +129,10 @@ class Hub:
         self.released.append(slot_id)
         self.loop.call_soon_threadsafe(self.has_work.set)
 
+    @property
+    def is_full(self) -> bool:
+        return self.number >= MAX_STREAMS
+
     def end_all(self) -> None:
         for stream in self.all_streams():
             stream.end()
@@ -168,7 +172,7 @@ class Hub:
             await asyncio.sleep(max(LEAST_PAUSE, min(PAUSE * (monotonic() - began), POLL)))
 
     async def read_batch(self, tell: Callable[[], None] | None) -> bool:
-        """Read some events and give them to the streams; return whether there may be more."""
+        """Read some events and give them to the streams; return whether there are likely to be more."""
         async with self.turn:
             users = frozenset(self.streams)
             batch = await self.run(in_thread, find_batch, self.log_name, self.position, users, self.streams, tell)
@@ -180,8 +184,9 @@ class Hub:
                     for stream in self.streams.get(user_id, ()):
                         if stream.position < position:
                             stream.put(text, events=1)
+            is_full = batch.end - self.position == BATCH
             self.position = batch.end
-            return True
+            return is_full
 
     async def beat(self) -> None:
         """Give a comment to streams that were silent."""

@@ -143,9 +143,10 @@ class Application:
     async def go_on(self, continuation: Continuation, channel: Channel) -> None:
         """Go on with an answer after its view."""
         request_id.set(dict(channel.headers).get(b"x-request-id", b"-").decode("latin-1"))
-        if channel.connection.is_closing or channel.connection.client_is_done:
+        is_gone = channel.connection.is_closing or channel.connection.client_is_done
+        if is_gone or self.hub.is_full:
             await self.run(continuation.abandon)
-            channel.cut_off()
+            await channel.refuse()
             return
         try:
             await continuation.go_on(channel)

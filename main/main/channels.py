@@ -1,8 +1,10 @@
 """How an answer that goes on after its view reaches the client."""
 
+import logging
 import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any
 
 from delivery.hub import Hub
@@ -10,6 +12,8 @@ from main.connections import Connection
 
 # Bytes that the kernel keeps for a client that does not read. By itself it would keep megabytes.
 SEND_BUFFER = 64 * 1024
+
+logger = logging.getLogger("requests")
 
 CLOSE = (b"connection", b"close")
 
@@ -68,6 +72,17 @@ class Channel:
         await self.send({"type": "http.response.body", "body": body})
         self.connection.uncork()
         self.connection.answered()
+
+    async def refuse(self) -> None:
+        """Answer that there are too many already, or close the connection of a client that is gone."""
+        if self.connection.is_closing or self.connection.client_is_done:
+            self.cut_off()
+            return
+        logger.info("An answer that goes on was refused with 503: too many streams are open.")
+        self.status = HTTPStatus.SERVICE_UNAVAILABLE.value
+        self.headers = [header for header in self.headers if header[0] == b"x-request-id"]
+        self.headers += [(b"content-type", b"application/json"), (b"retry-after", b"5")]
+        await self.answer(b'{"detail":"Too many streams are open. Try again in a moment."}')
 
     async def start(self, *more: Header) -> None:
         headers = [*self.headers, *(header for header in more if header not in self.headers)]

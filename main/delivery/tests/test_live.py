@@ -456,6 +456,16 @@ def test_a_silent_stream_gets_a_comment(monkeypatch, in_process, alice, sign_in)
     assert source.comments > 0
 
 
+def test_a_process_that_has_enough_streams_refuses_more(monkeypatch, in_process, alice, sign_in):
+    monkeypatch.setattr(hub, "MAX_STREAMS", 1)
+    person = sign_in(alice, at=in_process)
+    source = person.events()
+    assert person.try_events().status == 503
+    mark(person)
+    source.until(is_mark)
+    eventually(lambda: Slot.objects.count() == 1)
+
+
 @pytest.fixture
 def in_process(server):
     """A server in this process."""
