@@ -72,7 +72,7 @@ class Hub:
         # What is to be done soon: ids of slots to release, and tokens to look at.
         self.released: list[int] = []
         self.unchecked: dict[int, int] = {}
-        self.swept = 0  # the last token that was looked at in turn
+        self.round: list[tuple[int, int]] = []  # tokens that are still to be looked at in this round, with users
         self.has_work = asyncio.Event()
         self.is_stopping = self.is_away = False
         self.hints = all_hints(self.wake)
@@ -221,9 +221,9 @@ class Hub:
 
     def some_tokens(self) -> dict[int, int]:
         """The next tokens in turn, with their users."""
-        known = sorted((stream.token_id, stream.user_id) for stream in self.all_streams())
-        some = [token for token in known if token[0] > self.swept][:TOKENS_PER_SECOND]
-        self.swept = some[-1][0] if len(some) == TOKENS_PER_SECOND else 0
+        if not self.round:
+            self.round = [(stream.token_id, stream.user_id) for stream in self.all_streams()]
+        some, self.round = self.round[:TOKENS_PER_SECOND], self.round[TOKENS_PER_SECOND:]
         return dict(some)
 
     @asynccontextmanager

@@ -68,7 +68,7 @@ def order(most: int = 1000) -> int:
 @retried_transaction
 def _order_some() -> tuple[int, bool]:
     """Return the last position, and whether no announcement is left."""
-    log = Log.objects.select_for_update().current()
+    log_id, last_position = _lock()
     now = connection.ops.adapt_datetimefield_value(timezone.now())
     with connection.cursor() as cursor:
         # Read after the lock was granted, so that nothing is ordered twice.
@@ -81,13 +81,26 @@ def _order_some() -> tuple[int, bool]:
             cursor.executemany(
                 "INSERT INTO events_event (position, created_at, kind, user_id, conversation_id, number, other_id)"
                 " VALUES (%s, %s, %s, %s, %s, %s, %s)",
-                [(position, now, *row[1:]) for position, row in enumerate(announced, log.last_position + 1)],
+                [(position, now, *row[1:]) for position, row in enumerate(announced, last_position + 1)],
             )
             ids = [row[0] for row in announced]
             cursor.execute(f"DELETE FROM events_announcement WHERE id IN ({', '.join(['%s'] * len(ids))})", ids)  # noqa: S608
-            log.last_position += len(announced)
-            cursor.execute("UPDATE events_log SET last_position = %s WHERE id = %s", [log.last_position, log.pk])
-    return log.last_position, len(announced) < PIECE
+            last_position += len(announced)
+            cursor.execute("UPDATE events_log SET last_position = %s WHERE id = %s", [last_position, log_id])
+    return last_position, len(announced) < PIECE
+
+
+def _lock() -> tuple[int, int]:
+    """The id of the log and its last position, locked until the end of the transaction."""
+    with connection.cursor() as cursor:
+        # SQLite has one writer at a time anyway.
+        lock = " FOR UPDATE" if connection.vendor == "mysql" else ""
+        cursor.execute("SELECT id, last_position FROM events_log" + lock)
+        row = cursor.fetchone()
+    if row:
+        return row
+    log = Log.objects.select_for_update().current()
+    return log.pk, log.last_position
 
 
 def read(after: int, limit: int) -> list[Row]:
