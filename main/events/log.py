@@ -95,7 +95,7 @@ def _lock() -> tuple[int, int]:
     with connection.cursor() as cursor:
         # SQLite has one writer at a time anyway.
         lock = " FOR UPDATE" if connection.vendor == "mysql" else ""
-        cursor.execute("SELECT id, last_position FROM events_log" + lock)
+        cursor.execute("SELECT id, last_position FROM events_log" + lock)  # noqa: S608
         row = cursor.fetchone()
     if row:
         return row
