@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check drill bench bench-events
+.PHONY: help run test quick check drill drill-leaks bench bench-events
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -18,6 +18,10 @@ check: ## check formatting, lint, types, migrations, the OpenAPI document and de
 
 drill: ## kill and stall the running service, count what is lost; call it with thousands of generated requests
 	@scripts/drill
+
+drill-leaks: ## try to learn hidden addresses, as a stranger among 10 000 people: some minutes
+	@scripts/install tests
+	@scripts/with-mariadb env/bin/python main/drills/run.py leaks
 
 bench: ## measure what every call costs, among up to a million people: about twenty minutes
 	@scripts/bench run.py

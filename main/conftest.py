@@ -42,7 +42,7 @@ class Client(APIClient):
 
 def represent(user):
     """The user instance, as its owner sees it."""
-    return representations.of_user(user, viewer=user)
+    return representations.of_oneself(user)
 
 
 PASSWORD = "correct-horse-battery"

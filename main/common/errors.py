@@ -23,6 +23,10 @@ class Conflict(RuleRefusal):
     status_code = status.HTTP_409_CONFLICT
 
 
+class PreconditionFailed(RuleRefusal):
+    status_code = status.HTTP_412_PRECONDITION_FAILED
+
+
 def found(thing: Thing | None, otherwise: str) -> Thing:
     """Return the thing, or raise 404 with the sentence if it is None."""
     if thing is None:

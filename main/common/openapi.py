@@ -76,6 +76,8 @@ class Call:
     is_limited: bool = False
     needs_database: bool = True
     is_page: bool = False
+    # Whether an answer has an ETag.
+    has_etag: bool = False
     # What else it answers, by media type, in words.
     streams: dict[str, str] = field(default_factory=dict)
     # The tag, if not the first part of the path.
@@ -90,7 +92,7 @@ class Call:
             # One media type only: client generators cannot handle three. The document's text mentions forms.
             request={"application/json": self.body} if self.body else None,
             responses=responses,
-            parameters=[*self.parameters, *_headers(responses, self.is_paged)],
+            parameters=[*self.parameters, *_headers(responses, self.is_paged, self.has_etag)],
             auth=None if needs_token else [],
             tags=[self.tag] if self.tag else None,
         )
@@ -134,6 +136,11 @@ def parameter(name: str, type: str, description: str, **constraints: int) -> Ope
     return OpenApiParameter(name, {"type": type, **constraints}, description=description)
 
 
+def header(name: str, description: str) -> OpenApiParameter:
+    """An optional header of the request."""
+    return OpenApiParameter(name, str, OpenApiParameter.HEADER, description=description)
+
+
 LIMIT = parameter("limit", "integer", "How many a page may have.", minimum=1, maximum=100)
 USERNAME = OpenApiParameter("username", str, OpenApiParameter.PATH, description="In whatever case.")
 CURSOR = parameter("cursor", "string", "Where to go on, from the Link header of the page before.")
@@ -142,11 +149,11 @@ CURSOR = parameter("cursor", "string", "Where to go on, from the Link header of 
 SERVICE = "service"
 
 _generating = Lock()
-_MEANINGS = {200: "Done.", 201: "Made.", 204: "Done; there is nothing to say."}
+_MEANINGS = {200: "Done.", 201: "Made.", 304: "Nothing has changed.", 204: "Done; there is nothing to say."}
 
 
-def _headers(responses: Responses, paged: bool) -> Iterator[OpenApiParameter]:
-    def header(
+def _headers(responses: Responses, paged: bool, has_etag: bool) -> Iterator[OpenApiParameter]:
+    def answered(
         name: str, statuses: Sequence[int] | bool, description: str, type: type = str, required: bool = True
     ) -> OpenApiParameter:
         return OpenApiParameter(
@@ -154,12 +161,14 @@ def _headers(responses: Responses, paged: bool) -> Iterator[OpenApiParameter]:
         )
 
     if paged:
-        yield header("Link", [200], '`<URL>; rel="next"` (RFC 8288), while there is more.', required=False)
+        yield answered("Link", [200], '`<URL>; rel="next"` (RFC 8288), while there is more.', required=False)
     if 401 in responses:
-        yield header("WWW-Authenticate", [401], "`Token`")
+        yield answered("WWW-Authenticate", [401], "`Token`")
     if waiting := [status for status in (429, 503) if status in responses]:
-        yield header("Retry-After", waiting, "In seconds.", int, required=False)
-    yield header("X-Request-ID", True, "What the server's log calls this request.")
+        yield answered("Retry-After", waiting, "In seconds.", int, required=False)
+    if has_etag:
+        yield answered("ETag", [status for status in (200, 304) if status in responses], "Changes with the answer.")
+    yield answered("X-Request-ID", True, "What the server's log calls this request.")
 
 
 def example(name: str, value: dict[str, Any], **options: Any) -> OpenApiExample:

@@ -24,6 +24,25 @@ class JSONParser(parsers.BaseParser):
             raise ParseError("The body is not JSON.") from None
 
 
+class MergePatchParser(JSONParser):
+    """A JSON merge patch (RFC 7396)."""
+
+    media_type = "application/merge-patch+json"
+
+
+def merged(target: object, patch: object) -> Any:
+    """What a JSON merge patch makes of the target, which stays as it is."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), value)
+    return result
+
+
 class FormParser(parsers.FormParser):
     """A form in UTF-8. Django would replace invalid bytes by U+FFFD; this answers 400."""
 

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from django.db.models import F, QuerySet
 
@@ -10,7 +11,7 @@ from users.models import User
 
 MESSAGE_FIELDS = ("conversation", "number", "text", "created_at", "edited_at", "deleted", "client_id")
 
-Representation = dict[str, object]
+Representation = dict[str, Any]
 
 
 def of_messages(messages: QuerySet[Message], user: User) -> list[Representation]:

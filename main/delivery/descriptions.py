@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection
@@ -11,7 +12,9 @@ from conversations import representations as conversations
 from conversations.models import Conversation, Message
 from events.models import MEMBERSHIP_KINDS, Kind, Row
 from users import representations as users
+from users.availability import those_who_rest
 from users.models import User
+from users.user_settings import UserSettings
 
 # For up to so many users the database looks for these, and else for all members of the conversations.
 FEW_USERS = 100
@@ -122,15 +125,24 @@ def of_messages(shared: Sequence[Row], members: Members) -> Iterator[Told]:
         wanted |= Q(conversation=conversation_id, number__in=of_conversation)
     found = conversations.with_senders(Message.objects.filter(wanted))
     messages = {(message["conversation"], message["number"]): (sender, message) for sender, message in found}
+    moments = {said_at(message) for _, message in messages.values()}
+    resting = those_who_rest(set().union(*(members[pk] for pk in numbers)), moments)
     for row in shared:
         sender_id, message = messages.get((row.conversation_id, row.number), (None, None))
-        if row.kind == Kind.MESSAGE and message:
-            told_members = members[row.conversation_id]
-            sender = told_members & {sender_id}
-            for user_ids in (sender, told_members - sender):
-                for user_id in list(user_ids)[:1]:
-                    seen = conversations.as_seen_by(user_id, sender_id, message)
-                    yield Told(row.position, "message", {"message": seen, "silent": False}, user_ids)
+        if row.kind != Kind.MESSAGE or message is None:
+            continue
+        sender = members[row.conversation_id] & {sender_id}
+        others = members[row.conversation_id] - sender
+        silenced = others & resting[said_at(message)]
+        for user_ids, is_silent in ((sender, False), (others - silenced, False), (silenced, True)):
+            for user_id in list(user_ids)[:1]:
+                seen = conversations.as_seen_by(user_id, sender_id, message)
+                yield Told(row.position, "message", {"message": seen, "silent": is_silent}, user_ids)
+
+
+def said_at(message: conversations.Representation) -> datetime:
+    """When the text was written, as it is now."""
+    return message["edited_at"] or message["created_at"]
 
 
 def of_conversations(shared: Sequence[Row], own: Sequence[Row], members: Members) -> Iterator[Told]:
@@ -187,6 +199,8 @@ ENTRIES = {
 def of_users(own: Sequence[Row]) -> Iterator[Told]:
     ids = {row.user_id for row in own if row.user_id and row.kind == Kind.PROFILE}
     ids |= {row.other_id for row in own if row.other_id}
+    owners = {row.user_id for row in own if row.user_id and row.kind == Kind.SETTINGS}
+    settings = UserSettings.objects.in_bulk(owners) if owners else {}
     people = User.objects.filter(deleted_at=None).in_bulk(ids) if ids else {}
     for row in own:
         if row.user_id is None:
@@ -195,7 +209,10 @@ def of_users(own: Sequence[Row]) -> Iterator[Told]:
             data: dict[str, object] = {"conversation": row.conversation_id}
             yield Told(row.position, "conversation_removed", data, [row.user_id])
         elif row.kind == Kind.PROFILE and (user := people.get(row.user_id)):
-            yield Told(row.position, "profile", {"profile": users.of_user(user, viewer=user)}, [row.user_id])
+            yield Told(row.position, "profile", {"profile": users.of_oneself(user)}, [row.user_id])
+        elif row.kind == Kind.SETTINGS:
+            kept = settings.get(row.user_id) or UserSettings(user_id=row.user_id)
+            yield Told(row.position, "settings", {"settings": kept.as_data}, [row.user_id])
         elif row.kind in ENTRIES and (other := people.get(row.other_id or 0)):
             name, key, value = ENTRIES[Kind(row.kind)]
             yield Told(row.position, name, {"username": other.username, key: value}, [row.user_id])

@@ -2,7 +2,6 @@
 
 from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.utils import (
-    OpenApiParameter,
     PolymorphicProxySerializer,
     extend_schema_field,
     extend_schema_serializer,
@@ -10,11 +9,11 @@ from drf_spectacular.utils import (
 from rest_framework import serializers
 from rest_framework.request import Request
 
-from common.openapi import JSON, LIMIT, Call, document, example, parameter
+from common.openapi import JSON, LIMIT, Call, document, example, header, parameter
 from conversations.documentation import CONVERSATION, MESSAGE, ConversationInstance, MessageInstance
 from delivery import views
 from delivery.wire import END_REASONS, EVENT_NAMES
-from users.documentation import UserInstance
+from users.documentation import SettingsInstance, UserInstance
 
 STREAM = (
     "Server-sent events, if the client accepts `text/event-stream`. Each has an `id`, an `event` and, as JSON, its "
@@ -63,6 +62,12 @@ class ProfileData(serializers.Serializer):
     profile = UserInstance()
 
 
+class SettingsData(serializers.Serializer):
+    """Of `settings`: your own changed."""
+
+    settings = SettingsInstance()
+
+
 class ContactData(serializers.Serializer):
     """Of `contact`: your own contact book changed."""
 
@@ -89,6 +94,7 @@ DATA = [
     ConversationRemovedData,
     ReadData,
     ProfileData,
+    SettingsData,
     ContactData,
     BlacklistData,
     EndData,
@@ -127,9 +133,7 @@ document(
         "What happens to you, as it happens: a stream, or pages of JSON",
         parameters=[
             parameter("after", "string", "The id of the last event that you have, or the last cursor."),
-            OpenApiParameter(
-                "Last-Event-ID", str, OpenApiParameter.HEADER, description="For streams, like `after`, and before it."
-            ),
+            header("Last-Event-ID", "For streams, like `after`, and before it."),
             LIMIT,
             parameter("wait", "integer", "Wait so many seconds until there is something.", minimum=1, maximum=25),
         ],

@@ -20,6 +20,7 @@ EVENT_NAMES = [
     "conversation_removed",
     "read",
     "profile",
+    "settings",
     "contact",
     "blacklist",
     "end",

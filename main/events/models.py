@@ -25,6 +25,7 @@ class Kind(models.IntegerChoices):
     CONTACT_REMOVED = 15
     BLACKLISTED = 16
     UNBLACKLISTED = 17
+    SETTINGS = 18
 
     # The death of tokens of one user; what remains is in the table of tokens.
     LOGOUT = 30
@@ -57,7 +58,7 @@ class Row(NamedTuple):
 class Change(models.Model):
     """What happened. The ids are no foreign keys: these would lock the rows that they refer to."""
 
-    kind = models.PositiveSmallIntegerField(choices=Kind)
+    kind = models.PositiveSmallIntegerField()  # a Kind
     # Whose the event is. Without a user it is for all members of the conversation.
     user_id = models.BigIntegerField(null=True)
     conversation_id = models.BigIntegerField(null=True)

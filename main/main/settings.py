@@ -283,6 +283,8 @@ SPECTACULAR_SETTINGS = {
         ],
         "ConversationKind": ["private", "group"],
         "HealthStatus": ["ok"],
+        "Audience": ["everyone", "contacts", "nobody"],
+        "Day": "users.hours.DAYS",
         "EventName": "delivery.wire.EVENT_NAMES",
         "EndReason": "delivery.wire.END_REASONS",
     },
@@ -300,8 +302,8 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler
 
 CORS_ALLOW_ALL_ORIGINS = DEBUG
 CORS_ALLOWED_ORIGINS, CORS_ALLOWED_ORIGIN_REGEXES = origins("CORS_ALLOWED_ORIGINS")
-CORS_ALLOW_HEADERS = [*default_headers, "last-event-id"]
-CORS_EXPOSE_HEADERS = ["Link", "Retry-After", "X-Request-ID"]
+CORS_ALLOW_HEADERS = [*default_headers, "if-match", "if-none-match", "last-event-id"]
+CORS_EXPOSE_HEADERS = ["ETag", "Link", "Retry-After", "X-Request-ID"]
 
 # HTTPS at the proxy in front. The proxy sets this header and must not let clients set it.
 

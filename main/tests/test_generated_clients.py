@@ -67,7 +67,15 @@ def typescript_packages():
 def test_every_enumeration_is_named_after_what_it_lists():
     schemas = json.loads(schema_as_json())["components"]["schemas"]
     named = {name for name, schema in schemas.items() if "enum" in schema}
-    assert named == {"BlacklistMessage", "ConversationKind", "EndReason", "EventName", "HealthStatus"}
+    assert named == {
+        "Audience",
+        "BlacklistMessage",
+        "ConversationKind",
+        "Day",
+        "EndReason",
+        "EventName",
+        "HealthStatus",
+    }
 
 
 @pytest.mark.django_db(transaction=True)

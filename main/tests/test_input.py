@@ -176,7 +176,7 @@ def test_an_unexpected_failure_is_500_in_json_without_a_word_of_it(as_alice, mon
     def fail(*args, **kwargs):
         raise RuntimeError("secret text of the database")
 
-    monkeypatch.setattr(representations, "of_user", fail)
+    monkeypatch.setattr(representations, "of_oneself", fail)
     as_alice.raise_request_exception = False
     answer = as_alice.get("/users/profile")
     assert (answer.status_code, answer.json()) == (500, {"detail": "Something went wrong on our side."})

@@ -102,7 +102,7 @@ def test_where_the_database_is_away_every_call_is_503_and_a_line(
         raise error
 
     as_alice.raise_request_exception = anonymous.raise_request_exception = False
-    monkeypatch.setattr(representations, "of_user", fail)
+    monkeypatch.setattr(representations, "of_oneself", fail)
     answers = [as_alice.get("/users/profile")]
     monkeypatch.setattr(type(AuthToken.objects.all()), "find", fail)
     answers.append(as_alice.get("/conversations"))
@@ -122,7 +122,7 @@ def test_a_mistake_of_ours_is_no_absence_of_the_database(as_alice, monkeypatch, 
         raise error
 
     as_alice.raise_request_exception = False
-    monkeypatch.setattr(representations, "of_user", fail)
+    monkeypatch.setattr(representations, "of_oneself", fail)
     assert as_alice.get("/users/profile").status_code == 500
     assert any("Traceback" in line for line in formatted(caplog, logging.Formatter("%(message)s")))
 

@@ -28,7 +28,8 @@ LAYERS = {
     """,
     "events": "models log",
     "users": """
-        validators hashers representations search models deletion guards throttles actions receivers authentication
+        validators hashers hours user_settings availability representations search models deletion guards throttles
+        actions receivers authentication
         middleware serializers views documentation urls admin
     """,
     "conversations": """

@@ -1,6 +1,6 @@
 """Writes that touch several rows, or that must be atomic."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -10,7 +10,7 @@ from django.utils import timezone
 from rest_framework.exceptions import NotAuthenticated, NotFound, ValidationError
 
 from common import upkeep
-from common.errors import BadRequest, Conflict
+from common.errors import BadRequest, Conflict, PreconditionFailed
 from common.keys import text_key
 from common.rates import Limit, refunded_on_success
 from common.transactions import retried_transaction
@@ -19,6 +19,8 @@ from events.models import Kind
 from users import deletion
 from users.guards import NO_USER
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
+from users.search import Entry, SearchEntry
+from users.user_settings import JSON, UserSettings, as_json
 
 PairModel = type[ContactBookEntry] | type[BlacklistEntry]
 
@@ -103,6 +105,33 @@ def change_profile(user: User, changes: Mapping[str, Any]) -> User:
         setattr(user, field, value)
     user.save(update_fields=different.keys())
     return user
+
+
+@retried_transaction
+def change_settings(user: User, change: Callable[[JSON], JSON], if_match: Callable[[str], bool]) -> UserSettings:
+    """Change the settings to what the function makes of the present ones, if their ETag matches; return them."""
+    user = _lock(user)
+    kept = UserSettings.objects.of(user)
+    if not if_match(kept.etag):
+        raise PreconditionFailed("The settings are not those of this ETag any more.")
+    before = kept.as_data
+    after = change(before)
+    if as_json(after) != as_json(before):  # for Python 1 and true are equal
+        entries = user.entries
+        kept.set(after)
+        kept.version += 1
+        kept.save()
+        user.kept_settings = kept
+        _update_search(user, entries)
+        announce(Kind.SETTINGS, user_id=user.pk)
+    return kept
+
+
+def _update_search(user: User, entries: set[Entry]) -> None:
+    """Update what the account is found by, in step with its settings; the entries are those before the change."""
+    if user.compute_searched():
+        user.save_searched()
+        SearchEntry.objects.replace(user, entries, user.entries)
 
 
 @retried_transaction

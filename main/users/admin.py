@@ -17,6 +17,7 @@ from common.admin import ReadOnlyAdmin, SafeLookups, number_of
 from users import actions
 from users.actions import AccountGone
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User, UserQuerySet
+from users.user_settings import UserSettings
 
 
 class GuardedAuthenticationForm(AdminAuthenticationForm):
@@ -202,6 +203,27 @@ class UserAdmin(SafeLookups, DjangoUserAdmin):
         if changed < selected:
             kept = f"{selected - changed} left as they were: your own account, or staff."
             self.message_user(request, kept, messages.WARNING)
+
+
+@admin.register(UserSettings)
+class UserSettingsAdmin(ReadOnlyAdmin):
+    """What a user has set, except what the user's clients keep for themselves."""
+
+    list_display = ("user", "theme", "email_for", "phone_number_for", "active_hours_for", "findable_by_address")
+    list_select_related = ("user",)
+    search_fields = ("user__username_key",)
+    fields = (*list_display, "active_hours", "email_verified")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[UserSettings]:
+        return super().get_queryset(request).filter(user__deleted_at=None)
+
+    @admin.display(description="active hours")
+    def active_hours(self, settings: UserSettings) -> str:
+        hours = settings.active_hours
+        if hours is None:
+            return "none"
+        windows = ", ".join(f"{window['day']} {window['start']} to {window['end']}" for window in hours["weekly"])
+        return f"{hours['time_zone']}: {windows}"
 
 
 @admin.register(ContactBookEntry, BlacklistEntry)

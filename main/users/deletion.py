@@ -16,8 +16,10 @@ from common import upkeep
 from common.transactions import retried_transaction
 from events.log import announce
 from events.models import Kind
-from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
+from users.models import SEARCHED, AuthToken, BlacklistEntry, ContactBookEntry, User
+from users.representations import FIELDS
 from users.search import SearchEntry
+from users.user_settings import UserSettings
 
 # Rows per piece of work.
 PIECE = 500
@@ -32,7 +34,7 @@ def vanish(user: User) -> None:
     SearchEntry.objects.replace(user, user.entries, set())
     # No name has such a key: names have no line breaks.
     key = f"\n{user.pk}"
-    emptied = dict.fromkeys(("username", "email", "first_name", "last_name", "bio", "phone_number", "search_text"), "")
+    emptied = dict.fromkeys((*FIELDS, *SEARCHED), "")
     User.objects.filter(pk=user.pk).update(
         **emptied,
         username_key=key,
@@ -84,5 +86,6 @@ def _removing(model: type[Model], field: str) -> Callable[[int], bool]:
 
 steps += [
     _removing(AuthToken, "user"),
+    _removing(UserSettings, "user"),
     *(_removing(model, field) for model in (ContactBookEntry, BlacklistEntry) for field in ("user1", "user2")),
 ]

@@ -5,9 +5,18 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from common.openapi import CURSOR, LIMIT, USERNAME, Call, document, example, parameter
+from common.openapi import CURSOR, LIMIT, USERNAME, Call, document, example, header, parameter
 from users import views
-from users.serializers import LoginSerializer, PasswordChangeSerializer, ProfileChangeSerializer, RegisterSerializer
+from users.hours import DAYS
+from users.serializers import (
+    CLOCK,
+    MAX_WINDOWS,
+    LoginSerializer,
+    PasswordChangeSerializer,
+    ProfileChangeSerializer,
+    RegisterSerializer,
+)
+from users.user_settings import Audience
 
 ALICE = {
     "username": "alice",
@@ -17,8 +26,17 @@ ALICE = {
     "bio": "Curiouser and curiouser.",
     "phone_number": "+44 1865 276150",
 }
+SETTINGS = {
+    "theme": "dark",
+    "active_hours": {"time_zone": "Europe/Oslo", "weekly": [{"day": "monday", "start": "09:00", "end": "17:00"}]},
+    "privacy": {"email": "contacts", "phone_number": "nobody", "active_hours": "everyone", "findable_by_address": True},
+    "client": {"font_size": 14},
+    "email_verified": False,
+}
+AUDIENCE_NAMES = [audience.as_text for audience in Audience]
 PASSWORD = "correct-horse-battery"  # noqa: S105
 UNKNOWN = "There is no such user."
+CHANGED = "The settings are not those of the If-Match any more."
 
 
 class TokenScheme(OpenApiAuthenticationExtension):
@@ -36,18 +54,69 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
 @extend_schema_serializer(component_name="User", examples=[example("Alice", ALICE)])
 class UserInstance(serializers.Serializer):
-    """A user, as every logged-in user sees them."""
+    """A user, as you see them."""
 
     username = serializers.CharField(max_length=150)
-    email = serializers.CharField(max_length=254)
+    email = serializers.CharField(max_length=254, help_text="Empty if you may not see it.")
     first_name = serializers.CharField(max_length=150)
     last_name = serializers.CharField(max_length=150)
     bio = serializers.CharField(max_length=500)
-    phone_number = serializers.CharField(max_length=32)
+    phone_number = serializers.CharField(max_length=32, help_text="Empty if you may not see it.")
 
 
 class Token(serializers.Serializer):
     token = serializers.CharField(min_length=43, max_length=43, help_text="Shown only once.")
+
+
+@extend_schema_serializer(component_name="Window")
+class WindowInstance(serializers.Serializer):
+    """A time of every week, by the clock on the wall. An end that is not after the start is on the next day."""
+
+    day = serializers.ChoiceField(DAYS)
+    start = serializers.RegexField(f"^{CLOCK}$", help_text="Included.")
+    end = serializers.RegexField(f"^({CLOCK}|24:00)$", help_text="Not included.")
+
+
+class ActiveHours(serializers.Serializer):
+    time_zone = serializers.CharField(help_text="A name of the IANA database, such as Europe/Oslo.")
+    weekly = serializers.ListField(child=WindowInstance(), min_length=1, max_length=MAX_WINDOWS)
+
+
+class Privacy(serializers.Serializer):
+    """Who may see what of you. Contacts are those in your own contact book."""
+
+    email = serializers.ChoiceField(AUDIENCE_NAMES)
+    phone_number = serializers.ChoiceField(AUDIENCE_NAMES)
+    active_hours = serializers.ChoiceField(AUDIENCE_NAMES)
+    findable_by_address = serializers.BooleanField(
+        help_text="If false, your address finds you for nobody. If true, and it is hidden, only the whole of it does."
+    )
+
+
+@extend_schema_serializer(component_name="Settings", examples=[example("Alice", SETTINGS)])
+class SettingsInstance(serializers.Serializer):
+    """What the server keeps for your clients."""
+
+    theme = serializers.RegexField(r"^[a-z0-9-]{1,32}$", help_text="system, light, dark, or one of the clients' own.")
+    active_hours = ActiveHours(allow_null=True, help_text="Outside of them the messages of others are silent.")
+    privacy = Privacy()
+    client = serializers.DictField(help_text="Of the clients' own: up to 100 keys, 16 KB as JSON.")
+    email_verified = serializers.BooleanField(read_only=True)
+
+
+@extend_schema_serializer(
+    component_name="SettingsChange", examples=[example("Dark", {"theme": "dark"}, request_only=True)]
+)
+class SettingsChange(SettingsInstance):
+    """What is to change. PATCH takes a JSON merge patch (RFC 7396), PUT whole values."""
+
+    client = serializers.DictField()
+
+
+class AvailabilityInstance(serializers.Serializer):
+    username = serializers.CharField()
+    is_active = serializers.BooleanField(allow_null=True, help_text="null without active hours that you may see.")
+    changes_at = serializers.DateTimeField(allow_null=True, help_text="When it turns next; null if it never does.")
 
 
 class BlacklistStatus(serializers.Serializer):
@@ -105,6 +174,54 @@ document(
     put=Call("change_profile", "Change the fields sent", body=profile_change, answers={200: UserInstance}),
     patch=Call("patch_profile", "Change the fields sent, like PUT", body=profile_change, answers={200: UserInstance}),
     delete=Call("delete_account", "Delete your account", answers={204: None}),
+)
+settings_change = SettingsChange(partial=True)
+IF_MATCH = header("If-Match", "Change nothing, and answer 412, unless the ETag is still this one.")
+document(
+    views.SettingsView,
+    get=Call(
+        "see_settings",
+        "Your settings",
+        parameters=[header("If-None-Match", "Answer 304 if the ETag is still this one.")],
+        answers={200: SettingsInstance, 304: None},
+        has_etag=True,
+    ),
+    patch=Call(
+        "patch_settings",
+        "Change settings by a JSON merge patch",
+        parameters=[IF_MATCH],
+        body=settings_change,
+        answers={200: SettingsInstance},
+        refusals={412: CHANGED},
+        has_etag=True,
+    ),
+    put=Call(
+        "change_settings",
+        "Replace the settings that are sent",
+        parameters=[IF_MATCH],
+        body=settings_change,
+        answers={200: SettingsInstance},
+        refusals={412: CHANGED},
+        has_etag=True,
+    ),
+)
+document(
+    views.AvailabilitiesView,
+    get=Call(
+        "see_availability_of_contacts",
+        "Which of your contacts are within their active hours",
+        answers={200: AvailabilityInstance(many=True)},
+    ),
+)
+document(
+    views.AvailabilityView,
+    get=Call(
+        "see_availability",
+        "Whether somebody is within their active hours",
+        parameters=[USERNAME],
+        answers={200: AvailabilityInstance},
+        missing=UNKNOWN,
+    ),
 )
 document(
     views.FindUsersView,

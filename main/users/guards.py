@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from common.errors import Forbidden, found
+from users import representations
 from users.models import BlacklistEntry, User
 
 NO_USER = "There is no such user."
@@ -11,6 +12,13 @@ NO_USER = "There is no such user."
 def find_user(username: str) -> User:
     """The active account of that name, or 404."""
     return found(User.objects.active().named(username).first(), NO_USER)
+
+
+def find_user_as_seen(username: str, viewer: User) -> tuple[User, representations.Representation]:
+    """The active account of that name, of which only the id is read, and what the viewer sees of it; or 404."""
+    columns = ("pk", *representations.lookups("", viewer))
+    pk, *row = found(User.objects.active().named(username).values_list(*columns).first(), NO_USER)
+    return User(pk=pk), representations.from_row(row, viewer)
 
 
 def find_noted_user(username: str) -> User:

@@ -13,14 +13,19 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, models, transaction
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from common.keys import ExactCharField, KeyField, text_key
 from common.validators import refuse_control_characters, refuse_control_characters_within_lines, refuse_long_keys
 from events.log import announce
 from events.models import Kind
 from users import representations
-from users.search import Entry, SearchEntry, entries_of
+from users.search import Entry, SearchEntry, entries_of, is_entry_of
+from users.user_settings import UserSettings
 from users.validators import validate_username
+
+# The columns of a user from which the search index is made.
+SEARCHED = ("search_text", "address_text")
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -36,10 +41,10 @@ class UserQuerySet(models.QuerySet["User"]):
         return self.filter(username_key=text_key(username))
 
     def containing(self, text: str) -> Self:
-        """Users that have every word of the text in one of their names or their address."""
+        """Users that have every word of the text in a name or the address, hidden or not: for moderators."""
         found = self
         for word in set(text_key(text).split()):
-            found = found.filter(search_text__contains=word)
+            found = found.filter(Q(search_text__contains=word) | Q(email_key__contains=word))
         return found
 
 
@@ -74,7 +79,9 @@ class User(AbstractUser):
 
     username_key = KeyField("username")
     email_key = KeyField("email")
-    search_text = KeyField("username", "first_name", "last_name", "email")
+    # What parts of others find, and an address of which only the whole finds (see users.search).
+    search_text = KeyField("username", "first_name", "last_name", "searched_email")
+    address_text = KeyField("whole_address", default="")
 
     objects: ClassVar[UserManager] = UserManager()
 
@@ -95,6 +102,7 @@ class User(AbstractUser):
 
     def save(self, *, update_fields: Iterable[str] | None = None, **kwargs: Any) -> None:
         """Save; ValidationError by field if the username or the address is taken, or the account was deleted."""
+        self.__dict__.pop("kept_settings", None)
         fields = self._with_keys(update_fields)
         with self._taken_is_told_by_field(), transaction.atomic(), self._search_entries_in_step(fields):
             is_new, has_new_password = self._state.adding, self._password is not None
@@ -119,12 +127,12 @@ class User(AbstractUser):
         """The fields to save, with the keys computed from them; None means all."""
         if update_fields is None or {"username", "email", "first_name", "last_name"}.isdisjoint(update_fields):
             return update_fields
-        return {*update_fields, "username_key", "email_key", "search_text"}
+        return {*update_fields, *SEARCHED, "username_key", "email_key"}
 
     @contextmanager
     def _search_entries_in_step(self, update_fields: Iterable[str] | None) -> Iterator[None]:
         """Update the search index to what is saved in the block."""
-        if update_fields is not None and {"search_text", "is_active"}.isdisjoint(update_fields):
+        if update_fields is not None and {*SEARCHED, "is_active"}.isdisjoint(update_fields):
             yield
             return
         before = set() if self._state.adding else self._locked_entries()
@@ -142,14 +150,41 @@ class User(AbstractUser):
     @property
     def entries(self) -> set[Entry]:
         """The account's entries in the search index, as (rank, text)."""
-        return entries_of(self.search_text) if self.is_active else set()
+        return entries_of(self.search_text, self.address_text) if self.is_active else set()
+
+    def has_entry(self, rank: int, text: str) -> bool:
+        """Whether this is one of the entries, without making all of them."""
+        return self.is_active and is_entry_of(rank, text, self.search_text, self.address_text)
 
     def _locked_entries(self) -> set[Entry]:
         """The entries before the change. The account's row is locked until the end of the transaction."""
-        now = User.objects.locked(self).only("search_text", "is_active").first()
+        now = User.objects.locked(self).only(*SEARCHED, "is_active").first()
         if now is None:
             raise ValidationError({"username": ["This account was deleted just now."]})
         return now.entries
+
+    @cached_property
+    def kept_settings(self) -> UserSettings:
+        """The settings, as they are when they are first asked for."""
+        return UserSettings.objects.of(self)
+
+    @property
+    def searched_email(self) -> str:
+        return self.email if self.kept_settings.is_found_by_parts_of_address else ""
+
+    @property
+    def whole_address(self) -> str:
+        return self.email if self.kept_settings.is_found_by_whole_address else ""
+
+    def compute_searched(self) -> bool:
+        """Compute SEARCHED anew, from the names and the settings; return whether anything is different."""
+        before = [getattr(self, field) for field in SEARCHED]
+        for field in SEARCHED:
+            User._meta.get_field(field).pre_save(self, add=False)  # type: ignore[union-attr]
+        return before != [getattr(self, field) for field in SEARCHED]
+
+    def save_searched(self) -> None:
+        User.objects.filter(pk=self.pk).update(**{field: getattr(self, field) for field in SEARCHED})
 
     def _taken(self) -> dict[str, list[str]]:
         others = User.objects.exclude(pk=self.pk)

@@ -17,8 +17,9 @@ from django.db.models.constants import OnConflict
 from common.keys import KEY_LENGTH, ExactCharField, text_key
 from users import representations
 
-# Ranks of entries: the whole username, one per account, to order the first results; and the suffixes of all words.
-USERNAME, SUFFIX = 0, 1
+# Ranks of entries: the whole username, one per account, to order the first results; the suffixes of all words; and the
+# address of somebody who is found by the whole of it alone.
+USERNAME, SUFFIX, ADDRESS = 0, 1, 2
 
 # Suffixes are stored up to this length. A longer word of a search is compared with the account itself.
 SUFFIX_LENGTH = 64
@@ -43,7 +44,9 @@ class SearchEntryQuerySet(models.QuerySet["SearchEntry"]):
         if gone:
             usernames = [text for rank, text in gone if rank == USERNAME]
             suffixes = [text for rank, text in gone if rank == SUFFIX]
-            self.filter(Q(rank=USERNAME, text__in=usernames) | Q(rank=SUFFIX, text__in=suffixes), user=user).delete()
+            addresses = [text for rank, text in gone if rank == ADDRESS]
+            of_ranks = Q(rank=USERNAME, text__in=usernames) | Q(rank=SUFFIX, text__in=suffixes)
+            self.filter(of_ranks | Q(rank=ADDRESS, text__in=addresses), user=user).delete()
         if after - before:
             self.add((rank, text, user.pk) for rank, text in after - before)
 
@@ -58,8 +61,7 @@ class SearchEntryQuerySet(models.QuerySet["SearchEntry"]):
 
     def beginning_with(self, prefix: str) -> Self:
         low, high = range_of(prefix[:SUFFIX_LENGTH])
-        entries = self.filter(text__gte=low)
-        return entries if high is None else entries.filter(text__lt=high)
+        return self.filter(text__gte=low) if high is None else self.filter(text__gte=low, text__lt=high)
 
     def after(self, place: Place | None) -> Self:
         """The entries after the place, (rank, text, user id), in the order of the index."""
@@ -67,9 +69,8 @@ class SearchEntryQuerySet(models.QuerySet["SearchEntry"]):
             return self
         rank, text, user_id = place
         later = Q(text__gt=text) | Q(text=text, user__gt=user_id)
-        if rank == USERNAME:
-            return self.filter(Q(later, rank=USERNAME) | Q(rank=SUFFIX))
-        return self.filter(later, rank=SUFFIX, text__gte=text)
+        of_rank = Q(later, rank=rank) if rank == USERNAME else Q(later, rank=rank, text__gte=text)
+        return self.filter(of_rank if rank == ADDRESS else of_rank | Q(rank__gt=rank))
 
     def find(
         self, text: str, *, searcher: AbstractUser, limit: int, after: Sequence[Any] | None = None
@@ -90,7 +91,9 @@ class SearchEntryQuerySet(models.QuerySet["SearchEntry"]):
         if not words:
             entries = entries.filter(rank=USERNAME)
         elif len(words) == 1:
-            entries = entries.filter(rank__in=(USERNAME, SUFFIX)).beginning_with(word)
+            by_parts = self.filter(rank__in=(USERNAME, SUFFIX)).beginning_with(word)
+            # Only an address can be the whole of one.
+            entries = by_parts | self.filter(rank=ADDRESS, text=word) if "@" in word else by_parts
         else:
             entries = entries.filter(rank=SUFFIX).beginning_with(word)
             if is_long:
@@ -99,17 +102,19 @@ class SearchEntryQuerySet(models.QuerySet["SearchEntry"]):
             _, last_text, last_user = last
             entries = entries.filter(Q(text__lt=last_text) | Q(user__lte=last_user), text__lte=last_text)
         for other in words:
-            if other != word or len(word) > SUFFIX_LENGTH:
+            if other != word:
                 entries = entries.filter(user__search_text__contains=other)
-        entries = entries.filter(user__is_active=True).exclude(user=searcher)
+            elif len(word) > SUFFIX_LENGTH:
+                entries = entries.filter(Q(user__search_text__contains=word) | Q(rank=ADDRESS))
+        entries = entries.filter(user__is_active=True)
 
-        columns = ("user__search_text", *(f"user__{field}" for field in representations.FIELDS))
+        columns = ("user__search_text", *representations.lookups("user__", searcher))
         users: list[representations.Representation] = []
         fetched, number = 0, 4 * limit
         while fetched < MAX_FETCHED:
             rows = list(entries.after(place).places(*columns)[:number])
             for rank, suffix, user_id, search_text, *row in rows:
-                if not _is_repeated(rank, suffix, search_text, words, word):
+                if user_id != searcher.pk and not _is_repeated(rank, suffix, search_text, words, word):
                     if len(users) == limit:
                         return users, (chosen, place)
                     users.append(representations.from_row(row, viewer=searcher))
@@ -120,7 +125,7 @@ class SearchEntryQuerySet(models.QuerySet["SearchEntry"]):
             number = ROWS_PER_QUERY
         return users, (chosen, place)
 
-    def places(self, *more: str) -> "models.QuerySet[SearchEntry, tuple[Any, ...]]":
+    def places(self, *more: Any) -> "models.QuerySet[SearchEntry, tuple[Any, ...]]":
         """The entries in the order of the index, as (rank, text, user id) and more columns."""
         return self.order_by("rank", "text", "user").values_list("rank", "text", "user", *more)
 
@@ -159,12 +164,28 @@ class SearchEntry(models.Model):
         return f"{self.text} ({self.user_id})"
 
 
-def entries_of(search_text: str) -> set[Entry]:
-    """The entries of an account, as a set of (rank, text), from its keys: one per line, the username first."""
+def entries_of(search_text: str, address_text: str = "") -> set[Entry]:
+    """The entries of an account, as a set of (rank, text).
+
+    `search_text` has the keys, one per line, the username first; `address_text` an address that only the whole finds.
+    """
     entries = {(USERNAME, search_text.partition("\n")[0])}
+    if address_text:
+        entries.add((ADDRESS, address_text))
     for word in set(search_text.split()):
         entries |= {(SUFFIX, word[start : start + SUFFIX_LENGTH]) for start in range(len(word))}
     return entries
+
+
+def is_entry_of(rank: int, text: str, search_text: str, address_text: str) -> bool:
+    """Whether entries_of has the entry."""
+    if rank == USERNAME:
+        return text == search_text.partition("\n")[0]
+    if rank == ADDRESS:
+        return text != "" and text == address_text
+    if rank != SUFFIX or not 0 < len(text) <= SUFFIX_LENGTH:
+        return False
+    return any(word.endswith(text) if len(text) < SUFFIX_LENGTH else text in word for word in search_text.split())
 
 
 def words_of(text: str) -> list[str]:
@@ -191,6 +212,8 @@ def _is_repeated(rank: int, suffix: str, search_text: str, words: list[str], wor
     """Whether the account was shown already, by an earlier entry for the word."""
     if rank == USERNAME:  # a word longer than a suffix is compared here
         return not search_text.startswith(word)
+    if rank == ADDRESS:
+        return word in search_text
     if len(words) == 1 and search_text.startswith(word):
         return True
     return suffix != min(_suffixes_beginning_with(word, search_text))

@@ -1,3 +1,4 @@
+from django.utils.http import parse_etags
 from rest_framework import status
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
@@ -8,11 +9,12 @@ from common.access import public
 from common.addresses import address_of
 from common.errors import found
 from common.pagination import paged, read_cursor, read_limit
+from common.parsers import MergePatchParser
 from common.serializers import validated
 from common.validators import has_control_characters
-from users import actions, representations
+from users import actions, availability, representations
 from users.authentication import UserRequest
-from users.guards import NO_USER, find_noted_user, find_user
+from users.guards import NO_USER, find_noted_user, find_user, find_user_as_seen
 from users.models import BlacklistEntry
 from users.search import SearchEntry
 from users.serializers import (
@@ -20,8 +22,10 @@ from users.serializers import (
     PasswordChangeSerializer,
     ProfileChangeSerializer,
     RegisterSerializer,
+    changed_settings,
 )
 from users.throttles import SearchThrottle
+from users.user_settings import UserSettings
 
 # Accounts
 
@@ -30,7 +34,7 @@ from users.throttles import SearchThrottle
 class RegisterView(APIView):
     def post(self, request: Request) -> Response:
         user = actions.register(**validated(RegisterSerializer, request), address=address_of(request))
-        return Response(representations.of_user(user, viewer=user), status.HTTP_201_CREATED)
+        return Response(representations.of_oneself(user), status.HTTP_201_CREATED)
 
 
 @public
@@ -61,12 +65,12 @@ class PasswordView(APIView):
 
 class ProfileView(APIView):
     def get(self, request: UserRequest) -> Response:
-        return Response(representations.of_user(request.user, viewer=request.user))
+        return Response(representations.of_oneself(request.user))
 
     def put(self, request: UserRequest) -> Response:
         changes = validated(ProfileChangeSerializer, request, partial=True)
         user = actions.change_profile(request.user, changes)
-        return Response(representations.of_user(user, viewer=user))
+        return Response(representations.of_oneself(user))
 
     def patch(self, request: UserRequest) -> Response:
         return self.put(request)
@@ -149,10 +153,64 @@ class ContactBookView(APIView):
 
 class ContactView(APIView):
     def post(self, request: UserRequest, username: str) -> Response:
-        other = find_user(username)
+        other, representation = find_user_as_seen(username, viewer=request.user)
         actions.add_contact(request.user, other)
-        return Response(representations.of_user(other, viewer=request.user), status.HTTP_201_CREATED)
+        return Response(representation, status.HTTP_201_CREATED)
 
     def delete(self, request: UserRequest, username: str) -> Response:
         actions.remove_contact(request.user, find_noted_user(username))
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+# Settings
+
+
+class SettingsView(APIView):
+    parser_classes = [*APIView.parser_classes, MergePatchParser]
+
+    def get(self, request: UserRequest) -> Response:
+        kept = UserSettings.objects.of(request.user)
+        if matches(request.headers.get("If-None-Match", ""), kept.etag, weakly=True):
+            return Response(status=status.HTTP_304_NOT_MODIFIED, headers=self.headers_of(kept))
+        return self.answer(kept)
+
+    def patch(self, request: UserRequest) -> Response:
+        return self.change(request, is_merge=True)
+
+    def put(self, request: UserRequest) -> Response:
+        return self.change(request, is_merge=False)
+
+    def change(self, request: UserRequest, *, is_merge: bool) -> Response:
+        change, tags = request.data, request.headers.get("If-Match")
+        kept = actions.change_settings(
+            request.user,
+            lambda current: changed_settings(current, change, is_merge=is_merge),
+            lambda etag: tags is None or matches(tags, etag),
+        )
+        return self.answer(kept)
+
+    def answer(self, kept: UserSettings) -> Response:
+        return Response(kept.as_data, headers=self.headers_of(kept))
+
+    @staticmethod
+    def headers_of(kept: UserSettings) -> dict[str, str]:
+        return {"ETag": kept.etag, "Cache-Control": "private, no-cache", "Vary": "Authorization"}
+
+
+def matches(tags: str, etag: str, *, weakly: bool = False) -> bool:
+    """Whether one of the tags of a header is this one. A proxy may have made it weak."""
+    listed = parse_etags(tags)
+    return "*" in listed or etag in listed or (weakly and f"W/{etag}" in listed)
+
+
+# Availability
+
+
+class AvailabilityView(APIView):
+    def get(self, request: UserRequest, username: str) -> Response:
+        return Response(found(availability.of_username(username, viewer=request.user), NO_USER))
+
+
+class AvailabilitiesView(APIView):
+    def get(self, request: UserRequest) -> Response:
+        return Response(availability.of_contacts(request.user))

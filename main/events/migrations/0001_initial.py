@@ -17,24 +17,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 (
                     "kind",
-                    models.PositiveSmallIntegerField(
-                        choices=[
-                            (1, "Message"),
-                            (2, "Conversation"),
-                            (10, "Joined"),
-                            (11, "Left"),
-                            (12, "Read"),
-                            (13, "Profile"),
-                            (14, "Contact Added"),
-                            (15, "Contact Removed"),
-                            (16, "Blacklisted"),
-                            (17, "Unblacklisted"),
-                            (30, "Logout"),
-                            (31, "Password"),
-                            (32, "Deactivated"),
-                            (33, "Deleted"),
-                        ]
-                    ),
+                    models.PositiveSmallIntegerField(),
                 ),
                 ("user_id", models.BigIntegerField(null=True)),
                 ("conversation_id", models.BigIntegerField(null=True)),
@@ -58,24 +41,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "kind",
-                    models.PositiveSmallIntegerField(
-                        choices=[
-                            (1, "Message"),
-                            (2, "Conversation"),
-                            (10, "Joined"),
-                            (11, "Left"),
-                            (12, "Read"),
-                            (13, "Profile"),
-                            (14, "Contact Added"),
-                            (15, "Contact Removed"),
-                            (16, "Blacklisted"),
-                            (17, "Unblacklisted"),
-                            (30, "Logout"),
-                            (31, "Password"),
-                            (32, "Deactivated"),
-                            (33, "Deleted"),
-                        ]
-                    ),
+                    models.PositiveSmallIntegerField(),
                 ),
                 ("user_id", models.BigIntegerField(null=True)),
                 ("conversation_id", models.BigIntegerField(null=True)),
