@@ -14,7 +14,7 @@ from drills.service import PASSWORD, say  # isort: skip, it sets Django up
 from django.core.management import call_command
 from django.db import connection
 
-from drills import events, front, writes
+from drills import events, front, leaks, writes
 from harness.server import prepare_database
 from users.models import User
 
@@ -27,13 +27,16 @@ DRILLS = {
     "termination": lambda alice, bob: writes.termination(alice),
     "resume": lambda alice, bob: events.resume(),
     "departures": lambda alice, bob: events.departures(),
+    "leaks": lambda alice, bob: leaks.run(alice),
 }
+# These take minutes and run by name alone.
+LONG = {"leaks"}
 
 
 def main():
     prepare_database()
     say(f"== {connection.vendor}")
-    for name in sys.argv[1:] or DRILLS:
+    for name in sys.argv[1:] or [name for name in DRILLS if name not in LONG]:
         call_command("flush", interactive=False, verbosity=0)
         alice, bob = (User.objects.create_user(name, f"{name}@example.org", PASSWORD) for name in ("alice", "bob"))
         DRILLS[name](alice, bob)

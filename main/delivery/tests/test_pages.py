@@ -208,9 +208,9 @@ def test_a_page_takes_as_many_queries_whatever_it_holds(as_alice, rounds, listen
     rounds(number)
     order()
     # The token; nothing to order; the log; the oldest position. The user's events; the conversations; their events.
-    # Members; messages; last messages, conversations and their members; of the marks; members again; later changes of
-    # membership; other users. Whether the token is alive.
-    with queries(17):
+    # Members; messages; active hours; last messages, conversations and their members; of the marks; members again;
+    # later changes of membership; other users. Whether the token is alive.
+    with queries(18):
         page = listener.page(after=listener.cursor)
     assert [event["event"] for event in page["events"]] == ["conversation", "message", "read", "contact"] * number
 
@@ -221,7 +221,7 @@ def test_messages_take_as_many_queries_whatever_their_number(as_alice, as_bob, p
     for _ in range(number):
         as_bob.post(f"/conversations/{private}/messages", {"text": "Hello"})
     order()
-    with queries(12):  # as above, without conversations, marks and other users
+    with queries(13):  # as above, without conversations, marks and other users
         page = alice.page(after=alice.cursor)
     assert len(page["events"]) == number
 
@@ -237,7 +237,7 @@ def test_a_page_of_a_member_of_600_conversations_takes_as_many(
     talk.send(as_bob, private, "1")
     talk.send(as_bob, groups[599].pk, "2")
     order()
-    with queries(12):
+    with queries(13):
         page = listener.page(after=listener.cursor)
     assert [event["data"]["message"]["text"] for event in page["events"]] == ["1", "2"]
 

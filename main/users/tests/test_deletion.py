@@ -29,7 +29,7 @@ def remains_of_alice(alice, as_alice, bob):
 
 
 def test_what_remains_of_an_account_tells_nothing_of_it(remains_of_alice):
-    assert set(representations.of_user(remains_of_alice, viewer=None).values()) == {""}
+    assert set(representations.of_oneself(remains_of_alice).values()) == {""}
     assert remains_of_alice.password == ""
     assert not SearchEntry.objects.filter(user=remains_of_alice).exists()
 

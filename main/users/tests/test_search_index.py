@@ -199,3 +199,11 @@ def test_many_who_repeat_themselves_do_not_stop_a_search(alice, make_user, monke
         make_user(f"{number}x", first_name="a" * 60)
     found = all_pages("a", alice, 1)
     assert sorted(found) == [f"{number}x" for number in range(5)]
+
+
+@given(TEXTS | LONG, NAMES, TEXTS, st.integers(0, 3), st.text(ALPHABET, max_size=70))
+def test_an_entry_is_recognised_without_making_all_of_them(username, names, address, rank, text):
+    search_text, address_text = "\n".join(map(text_key, (username, names))), text_key(address)
+    entries = search.entries_of(search_text, address_text)
+    for each in [*entries, (rank, text), (rank, search_text[:64])]:
+        assert search.is_entry_of(*each, search_text, address_text) == (each in entries)
