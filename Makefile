@@ -23,8 +23,9 @@ drill-leaks: ## try to learn hidden addresses, as a stranger among 10 000 people
 	@scripts/install tests
 	@scripts/with-mariadb env/bin/python main/drills/run.py leaks
 
-bench: ## measure what every call costs, among up to a million people: about twenty minutes
+bench: ## measure what every call costs, among up to a million people, and events: about half an hour
 	@scripts/bench run.py
+	@scripts/bench events.py
 
 bench-events: ## measure how fast events arrive, and what 10 000 open streams cost: about ten minutes
 	@scripts/bench events.py
