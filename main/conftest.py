@@ -8,7 +8,9 @@ import hypothesis
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import Group
 from django.core.management import call_command
+from django.test import Client as Browser
 from rest_framework.test import APIClient
 
 from common.rates import leases
@@ -116,6 +118,21 @@ def as_bob(bob, client_of):
 @pytest.fixture
 def as_charlie(charlie, client_of):
     return client_of(charlie)
+
+
+@pytest.fixture
+def moderator(make_user):
+    user = make_user("moderator", is_staff=True)
+    user.groups.add(Group.objects.get(name="Moderators"))
+    return user
+
+
+@pytest.fixture
+def as_moderator(moderator):
+    """A browser in which a moderator has logged in to the admin."""
+    browser = Browser()
+    browser.force_login(moderator)
+    return browser
 
 
 @pytest.fixture

@@ -1,17 +1,6 @@
 import pytest
-from django.contrib.auth.models import Group
-from django.test import Client
 
 SECRET = "the-text-of-a-message"
-
-
-@pytest.fixture
-def as_moderator(make_user):
-    moderator = make_user("moderator", is_staff=True)
-    moderator.groups.add(Group.objects.get(name="Moderators"))
-    client = Client()
-    client.force_login(moderator)
-    return client
 
 
 @pytest.mark.parametrize("who", ["as_moderator", "admin_client"])

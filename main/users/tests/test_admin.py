@@ -19,20 +19,6 @@ def is_active(user):
     return User.objects.get(pk=user.pk).is_active
 
 
-@pytest.fixture
-def moderator(make_user):
-    user = make_user("moderator", is_staff=True)
-    user.groups.add(Group.objects.get(name="Moderators"))
-    return user
-
-
-@pytest.fixture
-def as_moderator(moderator):
-    client = Client()
-    client.force_login(moderator)
-    return client
-
-
 def listed(page):
     return [user.username for user in page.context["cl"].result_list]
 
@@ -231,6 +217,7 @@ def test_the_groups_rights_are_to_look_and_to_deactivate(db):
         "view_conversation",
         "view_membership",
         "view_user",
+        "view_usersettings",
     ]
     # Django finds its own by these names and makes no second ones.
     assert Permission.objects.filter(content_type__app_label="users", content_type__model="user").count() == 6

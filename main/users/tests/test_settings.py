@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from django.contrib.auth.models import Group
 from django.test import Client as Browser
 
 from delivery.tests.conftest import Listener
@@ -569,15 +568,6 @@ def test_the_settings_of_a_new_account_of_the_same_name_are_the_defaults(as_alic
 
 
 SECRET = "what-the-client-keeps"
-
-
-@pytest.fixture
-def as_moderator(make_user):
-    moderator = make_user("moderator", is_staff=True)
-    moderator.groups.add(Group.objects.get(name="Moderators"))
-    client = Browser()
-    client.force_login(moderator)
-    return client
 
 
 @pytest.mark.parametrize("who", ["as_moderator", "admin_client"])
