@@ -1,4 +1,6 @@
-"""What the error codes of the databases mean."""
+"""What the error codes of the databases mean, and parts of SQL."""
+
+from collections.abc import Collection
 
 from django.db import InterfaceError, OperationalError
 
@@ -26,3 +28,8 @@ def database_is_away(error: BaseException | None) -> bool:
     if isinstance(what, int):
         return 2000 <= what < 2100 or what in MYSQL_AWAY
     return str(what).startswith(SQLITE_AWAY)
+
+
+def placeholders(values: Collection[object]) -> str:
+    """The parameters of an IN list."""
+    return ", ".join(["%s"] * len(values))

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from django.db import connection
 from django.db.models import Q
 
+from common.database import placeholders
 from conversations import representations as conversations
 from conversations.models import Conversation, Message
 from events.models import MEMBERSHIP_KINDS, Kind, Row
@@ -71,8 +72,8 @@ def members_of(conversation_ids: Collection[int | None], user_ids: Collection[in
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT conversation_id, user_id FROM conversations_membership"  # noqa: S608
-                f" WHERE conversation_id IN ({places(conversation_ids)})"
-                + (f" AND user_id IN ({places(few)})" if few else ""),
+                f" WHERE conversation_id IN ({placeholders(conversation_ids)})"
+                + (f" AND user_id IN ({placeholders(few)})" if few else ""),
                 [*conversation_ids, *few],
             )
             for conversation_id, user_id in cursor.fetchall():
@@ -86,8 +87,8 @@ def changes_behind(position: int, conversation_ids: Collection[int | None], user
     if not conversation_ids:
         return []
     few = user_ids if len(user_ids) <= FEW_USERS else ()
-    condition = f"conversation_id IN ({places(conversation_ids)}) AND kind IN ({places(MEMBERSHIP_KINDS)})"
-    condition += f" AND user_id IN ({places(few)})" if few else ""
+    condition = f"conversation_id IN ({placeholders(conversation_ids)}) AND kind IN ({placeholders(MEMBERSHIP_KINDS)})"
+    condition += f" AND user_id IN ({placeholders(few)})" if few else ""
     parameters = [*conversation_ids, *MEMBERSHIP_KINDS, *few]
     with connection.cursor() as cursor:
         # One statement, so that nothing is missed that gets its position just now. What has none comes last.
@@ -99,10 +100,6 @@ def changes_behind(position: int, conversation_ids: Collection[int | None], user
             [position, *parameters, NO_POSITION, *parameters],
         )
         return [row for row in map(Row._make, cursor.fetchall()) if row.user_id in user_ids]
-
-
-def places(values: Collection[object]) -> str:
-    return ", ".join(["%s"] * len(values))
 
 
 def was_member(changes: Sequence[Row], position: int) -> bool:

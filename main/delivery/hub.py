@@ -39,7 +39,7 @@ PAUSE_OF_KEEPER = 0.05
 # Seconds after which a process says again that it lives.
 SIGN_OF_LIFE = 5
 # Streams of one process.
-MAX_STREAMS = 10_000
+CAPACITY = 10_000
 
 Streams = Mapping[int, tuple[Stream, ...]]
 
@@ -131,7 +131,7 @@ class Hub:
 
     @property
     def is_full(self) -> bool:
-        return self.number >= MAX_STREAMS
+        return self.number >= CAPACITY
 
     def end_all(self) -> None:
         for stream in self.all_streams():

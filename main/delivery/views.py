@@ -68,8 +68,8 @@ def read(request: UserRequest, after: str | None, limit: int, at_beginning: str 
 
 
 def wants_stream(request: Request) -> bool:
-    kinds = request.accepted_types
-    return any((kind.main_type, kind.sub_type) == ("text", "event-stream") and kind.quality for kind in kinds)
+    kinds = request.accepted_types  # without those of quality 0
+    return any((kind.main_type, kind.sub_type) == ("text", "event-stream") for kind in kinds)
 
 
 def read_wait(request: Request) -> int:

@@ -8,6 +8,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from common import upkeep
+from common.database import placeholders
 from common.transactions import retried_transaction
 from events.models import Event, Kind, Log, Row
 
@@ -84,7 +85,7 @@ def _order_some() -> tuple[int, bool]:
                 [(position, now, *row[1:]) for position, row in enumerate(announced, last_position + 1)],
             )
             ids = [row[0] for row in announced]
-            cursor.execute(f"DELETE FROM events_announcement WHERE id IN ({', '.join(['%s'] * len(ids))})", ids)  # noqa: S608
+            cursor.execute(f"DELETE FROM events_announcement WHERE id IN ({placeholders(ids)})", ids)  # noqa: S608
             last_position += len(announced)
             cursor.execute("UPDATE events_log SET last_position = %s WHERE id = %s", [last_position, log_id])
     return last_position, len(announced) < PIECE

@@ -283,7 +283,7 @@ SPECTACULAR_SETTINGS = {
         ],
         "ConversationKind": ["private", "group"],
         "HealthStatus": ["ok"],
-        "Audience": ["everyone", "contacts", "nobody"],
+        "Audience": "users.user_settings.AUDIENCE_NAMES",
         "Day": "users.hours.DAYS",
         "EventName": "delivery.wire.EVENT_NAMES",
         "EndReason": "delivery.wire.END_REASONS",

@@ -7,17 +7,20 @@ from django.contrib.auth.models import AbstractUser
 from django.db import connection
 from django.utils import timezone
 
+from common.database import placeholders
 from common.keys import text_key
-from users.user_settings import read_hours
+from users.user_settings import Audience, read_hours
 
 Availability = dict[str, object]
 
-# The hours of `users_user` as the viewer may see them. The numbers are those of users.user_settings.Audience.
-HOURS = """
-    CASE WHEN hours.user_id = %s OR hours.active_hours_for = 0 OR hours.active_hours_for = 1 AND EXISTS (
-        SELECT 1 FROM users_contactbookentry AS book WHERE book.user1_id = hours.user_id AND book.user2_id = %s
-    ) THEN hours.active_hours_json END
-"""
+# The hours of `users_user` as the viewer may see them.
+HOURS = f"""
+    CASE WHEN hours.user_id = %s OR hours.active_hours_for = {Audience.EVERYONE.value}
+        OR hours.active_hours_for = {Audience.CONTACTS.value} AND EXISTS (
+            SELECT 1 FROM users_contactbookentry AS book WHERE book.user1_id = hours.user_id AND book.user2_id = %s
+        )
+    THEN hours.active_hours_json END
+"""  # noqa: S608
 
 
 def of_username(username: str, viewer: AbstractUser) -> Availability | None:
@@ -73,7 +76,7 @@ def those_who_rest(user_ids: Collection[int], moments: Collection[datetime]) -> 
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT user_id, active_hours_json FROM users_usersettings"  # noqa: S608
-            f" WHERE active_hours_json <> '' AND user_id IN ({', '.join(['%s'] * len(user_ids))})",
+            f" WHERE active_hours_json <> '' AND user_id IN ({placeholders(user_ids)})",
             [*user_ids],
         )
         known = [(user_id, read_hours(text)) for user_id, text in cursor.fetchall()]

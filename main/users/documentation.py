@@ -16,7 +16,7 @@ from users.serializers import (
     ProfileChangeSerializer,
     RegisterSerializer,
 )
-from users.user_settings import Audience
+from users.user_settings import AUDIENCE_NAMES
 
 ALICE = {
     "username": "alice",
@@ -33,7 +33,6 @@ SETTINGS = {
     "client": {"font_size": 14},
     "email_verified": False,
 }
-AUDIENCE_NAMES = [audience.as_text for audience in Audience]
 PASSWORD = "correct-horse-battery"  # noqa: S105
 UNKNOWN = "There is no such user."
 CHANGED = "The settings are not those of the If-Match any more."

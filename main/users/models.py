@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.functional import cached_property
 
+from common.database import placeholders
 from common.keys import ExactCharField, KeyField, text_key
 from common.validators import refuse_control_characters, refuse_control_characters_within_lines, refuse_long_keys
 from events.log import announce
@@ -261,7 +262,7 @@ class BlacklistEntryQuerySet(models.QuerySet["BlacklistEntry"]):
 
         One row of the join tells all: an outer join is NULL only where nothing matches.
         """
-        others = ", ".join(["%s"] * len(other_ids)) or "NULL"
+        others = placeholders(other_ids) or "NULL"
         with connection.cursor() as cursor:
             cursor.execute(
                 f"""
@@ -307,7 +308,7 @@ class AuthTokenQuerySet(models.QuerySet["AuthToken"]):
             cursor.execute(
                 "SELECT users_authtoken.id"  # noqa: S608
                 " FROM users_authtoken JOIN users_user ON users_user.id = users_authtoken.user_id"
-                f" WHERE users_authtoken.id IN ({', '.join(['%s'] * len(ids))})"
+                f" WHERE users_authtoken.id IN ({placeholders(ids)})"
                 " AND users_authtoken.last_used > %s AND users_user.is_active",
                 [*ids, connection.ops.adapt_datetimefield_value(expired_before)],
             )

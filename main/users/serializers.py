@@ -15,7 +15,7 @@ from common.serializers import LineField, OptionalLineField, OptionalTextField, 
 from common.validators import refuse_long_keys
 from users.hours import DAYS
 from users.models import User
-from users.user_settings import JSON, TIME_ZONES, Audience, as_json
+from users.user_settings import AUDIENCE_NAMES, JSON, TIME_ZONES, as_json
 from users.validators import validate_username
 
 
@@ -131,7 +131,7 @@ class PrivacyField(serializers.Field):
         if not isinstance(data, dict) or not data.keys() >= {*keys}:
             self.fail("shape")
         for name in AUDIENCES:
-            if data[name] not in [audience.as_text for audience in Audience]:
+            if data[name] not in AUDIENCE_NAMES:
                 self.fail("audience", name=name)
         if not isinstance(data["findable_by_address"], bool):
             self.fail("findable_by_address")

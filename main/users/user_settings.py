@@ -19,7 +19,7 @@ TIME_ZONES = frozenset(available_timezones() - {"localtime"})
 
 
 class Audience(models.IntegerChoices):
-    """Who may see something of a user. `users.representations` has these numbers in SQL."""
+    """Who may see something of a user."""
 
     EVERYONE = 0
     CONTACTS = 1  # those in the user's own contact book
@@ -32,6 +32,9 @@ class Audience(models.IntegerChoices):
     @property
     def as_text(self) -> str:
         return self.name.lower()
+
+
+AUDIENCE_NAMES = [audience.as_text for audience in Audience]
 
 
 class UserSettingsQuerySet(models.QuerySet["UserSettings"]):

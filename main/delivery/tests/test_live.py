@@ -457,7 +457,7 @@ def test_a_silent_stream_gets_a_comment(monkeypatch, in_process, alice, sign_in)
 
 
 def test_a_process_that_has_enough_streams_refuses_more(monkeypatch, in_process, alice, sign_in):
-    monkeypatch.setattr(hub, "MAX_STREAMS", 1)
+    monkeypatch.setattr(hub, "CAPACITY", 1)
     person = sign_in(alice, at=in_process)
     source = person.events()
     assert person.try_events().status == 503
