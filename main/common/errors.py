@@ -23,6 +23,12 @@ class Conflict(RuleRefusal):
     status_code = status.HTTP_409_CONFLICT
 
 
+class NotSetUp(RuleRefusal):
+    """The operator of this server has not set up what the call needs."""
+
+    status_code = status.HTTP_501_NOT_IMPLEMENTED
+
+
 class PreconditionFailed(RuleRefusal):
     status_code = status.HTTP_412_PRECONDITION_FAILED
 

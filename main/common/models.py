@@ -10,6 +10,36 @@ from common.keys import ExactCharField
 from common.transactions import retried_transaction
 
 
+class LeaseQuerySet(models.QuerySet["Lease"]):
+    def take(self, name: str, holder: str, seconds: int) -> bool:
+        """Take the lease, or extend it; return whether the holder has it for so many seconds from now on."""
+        now = timezone.now()
+        until = now + timedelta(seconds=seconds)
+        if self.filter(Q(holder=holder) | Q(until__lte=now), name=name).update(holder=holder, until=until):
+            return True
+        if self.filter(name=name).exists():
+            return False
+        first = [self.model(name=name, holder=holder, until=until)]
+        retried_transaction(self.bulk_create)(first, ignore_conflicts=True)
+        return self.filter(name=name, holder=holder).exists()
+
+    def give_back(self, name: str, holder: str) -> None:
+        self.filter(name=name, holder=holder).update(until=timezone.now())
+
+
+class Lease(models.Model):
+    """Who of all processes does a work that one does at a time. The lease of a killed process runs out by itself."""
+
+    name = ExactCharField(max_length=32, primary_key=True)
+    holder = ExactCharField(max_length=32)
+    until = models.DateTimeField()
+
+    objects = LeaseQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.name} until {self.until}"
+
+
 class RateCounterQuerySet(models.QuerySet["RateCounter"]):
     def reserve(self, key: str, limit: int, seconds: int, uses: int = 1) -> int:
         """Count uses within the limit and return 0; else count nothing and return the seconds until the next period.

@@ -25,6 +25,8 @@ _leasing = Lock()
 class Limit:
     """The rate of a setting, times a factor, for a subject: a user's id, an address or a name.
 
+    Where operators cannot choose the rate it is given as (number, seconds), and `setting` is a name for it.
+
     A process reserves a fiftieth of a leased limit at a time, so that few uses cost a write to the database: without it
     a message takes 1.4 times the processor time. Uses left over when the period ends are lost, or spent in the next.
     """
@@ -33,14 +35,20 @@ class Limit:
     subject: object
     times: int = 1
     leased: bool = False
+    fixed_rate: tuple[int, int] | None = None
 
     @cached_property
     def key(self) -> str:
         return salted_hmac(f"{self.setting} {self.times}", str(self.subject), algorithm="sha256").hexdigest()
 
+    @property
+    def rate(self) -> tuple[int, int] | None:
+        """As (number, seconds); None if there is no limit."""
+        return self.fixed_rate or getattr(settings, self.setting)
+
     def spend(self) -> None:
         """Count one use, or refuse with 429. An empty setting allows everything."""
-        if not (rate := getattr(settings, self.setting)):
+        if not (rate := self.rate):
             return
         number, seconds = rate
         uses = max(1, number // 50) if self.leased else 1
@@ -62,7 +70,7 @@ class Limit:
             return left
 
     def refund(self) -> None:
-        if getattr(settings, self.setting):
+        if self.rate:
             RateCounter.objects.refund(self.key)
 
 
@@ -78,10 +86,9 @@ class UserThrottle(BaseThrottle):
         return True
 
 
-@contextmanager
-def refunded_on_success(*limits: Limit) -> Iterator[None]:
-    """Spend one use of each limit before the block runs, and refund them if it raises nothing."""
-    spent = []
+def spend_all(*limits: Limit) -> None:
+    """Spend one use of each limit, or none if one of them refuses."""
+    spent: list[Limit] = []
     try:
         for limit in limits:
             limit.spend()
@@ -91,6 +98,12 @@ def refunded_on_success(*limits: Limit) -> Iterator[None]:
         for limit in spent:
             limit.refund()
         raise
+
+
+@contextmanager
+def refunded_on_success(*limits: Limit) -> Iterator[None]:
+    """Spend one use of each limit before the block runs, and refund them if it raises nothing."""
+    spend_all(*limits)
     yield
-    for limit in spent:
+    for limit in limits:
         limit.refund()
