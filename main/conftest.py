@@ -1,7 +1,9 @@
 """The cast of the tests: alice, bob and charlie, an API client for each, and one for a stranger without a token."""
 
 import json
+import secrets
 from io import StringIO
+from threading import Event
 from urllib.parse import quote
 
 import hypothesis
@@ -11,9 +13,13 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.test import Client as Browser
+from django.utils import timezone
 from rest_framework.test import APIClient
 
 from common.rates import leases
+from harness.smtp import MailServer
+from mail import outbox
+from mail.models import Mail
 from tests import schema
 from users import representations
 from users.models import AuthToken, User
@@ -150,3 +156,27 @@ def upkeep(db):
 def queries(django_assert_num_queries):
     """`with queries(n):` fails unless exactly n queries are made."""
     return django_assert_num_queries
+
+
+@pytest.fixture
+def mail_server(settings):
+    """A real mail server, to which mails are sent by `send_mails`."""
+    settings.EMAIL_BACKEND = "mail.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_TIMEOUT = "127.0.0.1", 0.5
+    settings.PUBLIC_URL = "https://chat.example.org"
+    with MailServer() as server:
+        settings.EMAIL_PORT = server.port
+        yield server
+
+
+@pytest.fixture
+def send_mails(mail_server):
+    """Sends what waits, also what is due later; returns the mails that have arrived by it."""
+
+    def send():
+        Mail.objects.waiting().update(due_at=timezone.now())
+        arrived = len(mail_server.mails)
+        outbox.send_due(secrets.token_hex(16), Event())
+        return mail_server.mails[arrived:]
+
+    return send

@@ -30,6 +30,7 @@ from common import upkeep
 from common.logs import request_id
 from delivery.answers import Continuation
 from delivery.hub import Hub
+from mail import outbox
 from main import connections
 from main.channels import Channel
 
@@ -76,8 +77,10 @@ class Application:
         when_closing.append(self.hub.stop)
         tasks = [asyncio.create_task(task) for task in (connections.close_overdue(), stop_with_parent())]
         is_stopping = Event()
-        keeper = Thread(target=upkeep.work_in_background, args=[is_stopping], daemon=True)
-        keeper.start()
+        works = [upkeep.work_in_background, *([outbox.send_in_background] if outbox.is_set_up() else [])]
+        background = [Thread(target=work, args=[is_stopping], daemon=True) for work in works]
+        for thread in background:
+            thread.start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         is_stopping.set()
@@ -86,7 +89,8 @@ class Application:
         await self.hub.close()
         reader.stop()
         self.threads.stop()
-        keeper.join(timeout=5)
+        for thread in background:
+            thread.join(timeout=5)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -99,6 +99,24 @@ def address(name: str, default: str) -> str:
     return value
 
 
+def mail_address(name: str, default: str) -> str:
+    """A mail address, alone or as Name <address>."""
+    value = text(name, default)
+    if not re.fullmatch(r"[^\s<>@,]+@[^\s<>@,]+|[^<>@,\r\n]+ <[^\s<>@,]+@[^\s<>@,]+>", value):
+        raise ImproperlyConfigured(
+            f"{name} must be such as chat@example.org or Chat <chat@example.org>, not {value!r}."
+        )
+    return value
+
+
+def url(name: str, default: str) -> str:
+    """The beginning of URLs, without a slash at its end."""
+    value = text(name, default).rstrip("/")
+    if not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]+)?", value):
+        raise ImproperlyConfigured(f"{name} must be such as https://chat.example.org, not {value!r}.")
+    return value
+
+
 def redis(name: str) -> str:
     value = text(name, "")
     if value and not re.fullmatch(r"(rediss?|unix)://\S+", value):
@@ -162,6 +180,18 @@ SEND_RATE = rate("SEND_RATE", "1200/min")
 OPEN_RATE = rate("OPEN_RATE", "60/min")
 TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
 
+# The mail server. Without EMAIL_HOST no mail is sent. PUBLIC_URL is where the links in mails lead.
+EMAIL_BACKEND = "mail.smtp.EmailBackend"
+EMAIL_HOST = text("EMAIL_HOST", "")
+EMAIL_TLS = one_of("EMAIL_TLS", "off", "off", "on", "starttls", "implicit")
+EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL_TLS in ("on", "starttls"), EMAIL_TLS == "implicit"
+EMAIL_PORT = whole_number("EMAIL_PORT", "587" if EMAIL_USE_TLS else "465" if EMAIL_USE_SSL else "25", 1, 65535)
+EMAIL_HOST_USER = text("EMAIL_USER", "")
+EMAIL_HOST_PASSWORD = text("EMAIL_PASSWORD", "")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = mail_address("EMAIL_FROM", f"chat@{socket.gethostname()}")
+PUBLIC_URL = url("PUBLIC_URL", "http://127.0.0.1:8000")
+
 # The server: where it listens, its processes, and the threads of each process.
 PORT = whole_number("PORT", "0", 0, 65535)
 BIND = address("BIND", f"0.0.0.0:{PORT}" if PORT else "127.0.0.1:8000")
@@ -176,6 +206,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [
     "common",
     "events",
+    "mail",
     "users",
     "conversations",
     "delivery",
@@ -261,7 +292,8 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Chat server",
     "DESCRIPTION": "Accounts, a search for people, a contact book, a blacklist, and conversations.\n\n"
     "Log in at `POST /users/login` and send `Authorization: Token …` with every call that is locked here. Bodies are "
-    "documented as JSON; a form, URL-encoded or multipart, with the same fields is taken as well.",
+    "documented as JSON; a form, URL-encoded or multipart, with the same fields is taken as well."
+    + ("" if EMAIL_HOST else "\n\nThis server sends no mail: the calls that need it answer 501."),
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "PREPROCESSING_HOOKS": ["common.openapi.each_call_once"],

@@ -1,6 +1,7 @@
 """A server started with an environment of its own: what it takes, and the sentence with which it refuses."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,12 @@ def start(*arguments, **environment):
         ("BIND", "unix:chat.sock"),
         ("WEB_CONCURRENCY", "0"),
         ("THREADS", "0"),
+        ("EMAIL_PORT", "smtp"),
+        ("EMAIL_TLS", "ssl3"),
+        ("EMAIL_FROM", "chat"),
+        ("EMAIL_FROM", "a@example.org, b@example.org"),
+        ("PUBLIC_URL", "chat.example.org"),
+        ("PUBLIC_URL", "https://chat.example.org/?x"),
     ],
 )
 def test_an_unusable_value_stops_the_start_with_a_sentence(name, value):
@@ -129,6 +136,41 @@ def test_the_proxies_are_addresses_and_networks():
 )
 def test_where_it_listens(environment, place):
     assert evaluate("settings.BIND", **environment) == place
+
+
+@pytest.mark.parametrize(
+    ("encryption", "port", "values"),
+    [
+        ("", "", "25 False False"),
+        ("on", "", "587 True False"),
+        ("starttls", "2525", "2525 True False"),
+        ("implicit", "", "465 False True"),
+    ],
+)
+def test_how_mails_are_encrypted(encryption, port, values):
+    fields = "settings.EMAIL_PORT, settings.EMAIL_USE_TLS, settings.EMAIL_USE_SSL"
+    assert evaluate(fields, EMAIL_HOST="mail", EMAIL_TLS=encryption, EMAIL_PORT=port) == values
+
+
+def test_who_sends_mails_and_where_their_links_lead():
+    values = "settings.DEFAULT_FROM_EMAIL, settings.PUBLIC_URL"
+    environment = {"EMAIL_FROM": "Chat <chat@example.org>", "PUBLIC_URL": "https://example.org/chat/"}
+    assert evaluate(values, **environment) == "Chat <chat@example.org> https://example.org/chat"
+
+
+@pytest.mark.parametrize(
+    ("environment", "warnings"),
+    [
+        ({"EMAIL_HOST": "mail.example.org"}, ["mail.W001", "mail.W002"]),
+        ({"EMAIL_HOST": "127.0.0.1", "PUBLIC_URL": "https://chat.example.org"}, []),
+        ({"EMAIL_HOST": "mail.example.org", "EMAIL_TLS": "on", "PUBLIC_URL": "https://chat.example.org"}, []),
+        ({"EMAIL_TLS": "off"}, []),
+    ],
+)
+def test_the_deployment_check_warns_of_mails_that_can_be_read_and_of_links_that_lead_nowhere(environment, warnings):
+    production = {"ALLOWED_HOSTS": "chat.example.org", "HTTPS": "on", "MYSQL_USER": "chat"}
+    result = start("check", "--deploy", **production, **environment)
+    assert re.findall(r"mail\.W\d+", result.stderr) == warnings
 
 
 @pytest.mark.parametrize(("seconds", "has_subdomains"), [("", False), ("31535999", False), ("31536000", True)])
