@@ -24,6 +24,8 @@ class SafeLookups(admin.ModelAdmin):
     """
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        if lookup in (getattr(each, "parameter_name", None) for each in self.list_filter):
+            return True
         field, _, kind = lookup.partition("__")
         return field in self.list_filter and kind in ("exact", "gte", "lt", "isnull")
 

@@ -149,7 +149,13 @@ CURSOR = parameter("cursor", "string", "Where to go on, from the Link header of 
 SERVICE = "service"
 
 _generating = Lock()
-_MEANINGS = {200: "Done.", 201: "Made.", 304: "Nothing has changed.", 204: "Done; there is nothing to say."}
+_MEANINGS = {
+    200: "Done.",
+    201: "Made.",
+    202: "Will be done.",
+    204: "Done; there is nothing to say.",
+    304: "Nothing has changed.",
+}
 
 
 def _headers(responses: Responses, paged: bool, has_etag: bool) -> Iterator[OpenApiParameter]:

@@ -1,3 +1,4 @@
+from django.conf import settings
 from django.http import HttpResponse
 from django.shortcuts import render
 from rest_framework import status
@@ -13,6 +14,7 @@ NAME = "Chat server"
 DESCRIPTION = (
     "A chat server with a REST API: accounts, a search for people, a contact book, a blacklist, and conversations."
 )
+NO_MAIL = "This server sends no mail: the calls that need it answer 501."
 
 
 @public
@@ -43,11 +45,12 @@ class IndexView(APIView):
             {"method": method, "path": path.replace("{", "<").replace("}", ">"), "meaning": summary}
             for method, path, summary, _ in operations()
         ]
+        description = DESCRIPTION if settings.EMAIL_HOST else f"{DESCRIPTION} {NO_MAIL}"
         if "text/html" in request.headers.get("Accept", ""):
-            context = {"name": NAME, "description": DESCRIPTION, "calls": calls, "origin": origin}
+            context = {"name": NAME, "description": description, "calls": calls, "origin": origin}
             return render(request, "common/index.html", context)
         links = {"documentation": f"{origin}/docs", "schema": f"{origin}/schema", "admin": f"{origin}/admin/"}
-        return Response({"name": NAME, "description": DESCRIPTION, **links, "calls": calls})
+        return Response({"name": NAME, "description": description, **links, "calls": calls})
 
 
 @public

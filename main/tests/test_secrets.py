@@ -6,6 +6,9 @@ from hashlib import sha256
 import pytest
 
 from conftest import PASSWORD
+from harness.smtp import code_of
+from mail.models import Mail
+from users.codes import Code
 from users.models import AuthToken, User
 
 
@@ -46,6 +49,24 @@ def test_nothing_secret_is_answered_logged_or_shown(alice, as_alice, bob, admin_
     shown += [f"{record.getMessage()} {record.args}" for record in records]
     for text in shown:
         assert not [secret for secret in secrets_of if secret in text]
+
+
+def test_no_code_is_logged_or_shown(alice, anonymous, send_mails, admin_client, caplog):
+    caplog.set_level(logging.DEBUG)
+    anonymous.post("/users/password/forgot", {"email": "alice@example.org"})
+    [mail] = send_mails()
+    code, digest = code_of(mail), Code.objects.get().digest
+    pages = [
+        admin_client.get("/admin/mail/mail/"),
+        admin_client.get(f"/admin/mail/mail/{Mail.objects.get().pk}/change/"),
+    ]
+    anonymous.post("/users/email/confirm", {"code": code})
+    anonymous.post("/users/password/reset", {"code": code, "new_password": "short"})
+    anonymous.post("/users/password/reset", {"code": code, "new_password": "battery-staple-horse"})
+    # The mail server of the tests, which logs in detail, runs in this process.
+    records = [record for record in caplog.records if not record.name.startswith(("django.db", "mail.log"))]
+    shown = [page.content.decode() for page in pages] + [f"{record.getMessage()} {record.args}" for record in records]
+    assert not [text for text in shown if code in text or digest in text]
 
 
 def test_the_log_of_the_database_is_off(settings):

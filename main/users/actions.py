@@ -12,12 +12,14 @@ from rest_framework.exceptions import NotAuthenticated, NotFound, ValidationErro
 from common import upkeep
 from common.errors import BadRequest, Conflict, PreconditionFailed
 from common.keys import text_key
-from common.rates import Limit, refunded_on_success
+from common.rates import Limit, refunded_on_success, spend_all
 from common.transactions import retried_transaction
 from events.log import announce
 from events.models import Kind
+from mail import outbox
 from users import deletion
-from users.guards import NO_USER
+from users.codes import SETTING_PASSWORD, Code, Purpose
+from users.guards import NO_USER, require_strength
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
 from users.search import Entry, SearchEntry
 from users.user_settings import JSON, UserSettings, as_json
@@ -31,6 +33,10 @@ class AccountGone(NotAuthenticated):
 
 # Entries of one user in the contact book, and as many in the blacklist.
 MAX_ENTRIES = 5000
+# Mails that confirm an address, to one account and to one address, as (number, seconds).
+CONFIRMATION_RATES = ((1, 60), (10, 24 * 3600))
+
+NO_CODE = "This code is wrong, was used, or has expired."
 
 
 def guessing(username: str, address: str) -> AbstractContextManager[None]:
@@ -90,10 +96,86 @@ def change_password(user: User, current_password: str, new_password: str, addres
 
 @retried_transaction
 def _set_password(user: User, old_hash: str, new_hash: str) -> str:
-    if not User.objects.active().filter(pk=user.pk, password=old_hash).update(password=new_hash):
+    current = User.objects.active().filter(password=old_hash).locked(user).first()
+    if current is None:
         raise ValidationError({"current_password": ["Your password was changed just now."]})
+    return _replace_password(current, new_hash)
+
+
+def _replace_password(user: User, new_hash: str) -> str:
+    """Set the password of the account, which is locked; end all tokens, and return a new one."""
+    User.objects.filter(pk=user.pk).update(password=new_hash)
     user.end_tokens(Kind.PASSWORD)
+    user.tell_of_new_password()
     return AuthToken.objects.issue(user)
+
+
+# By mail
+
+
+def send_confirmation(user: User) -> None:
+    """Send a code to the user's address; 409 if it is verified already, 429 if there were too many."""
+    if UserSettings.objects.of(user).email_verified:
+        raise Conflict("Your e-mail address is verified already.")
+    # Counted by address, too: it may be another account's again and again.
+    spend_all(
+        *(
+            Limit(f"confirmations in {rate[1]} s", subject, fixed_rate=rate)
+            for subject in (user.pk, user.email_key)
+            for rate in CONFIRMATION_RATES
+        )
+    )
+    outbox.post("confirm_address", user.email, user_id=user.pk)
+
+
+@retried_transaction
+def confirm_address(code: str) -> None:
+    redeemed = _redeem(code, Purpose.CONFIRM)
+    if redeemed is None:
+        raise ValidationError({"code": [NO_CODE]})
+    redeemed.user.set_email_verified(True)
+
+
+def send_reset(email: str, address: str) -> None:
+    """Have a code sent, if this is the e-mail address of an account. Whether it is decides who sends, not this call."""
+    Limit("LOGIN_RATE", f"reset {address}").spend()
+    outbox.post("reset_password", email, asked_from=address)
+
+
+def send_reset_by_operator(user: User) -> None:
+    outbox.post("reset_password", user.email)
+
+
+def reset_password(code: str, new_password: str) -> str:
+    """Set the password of the account whose code this is, end all tokens, and return a new one."""
+    found = Code.objects.find(code, *SETTING_PASSWORD)
+    if found is None:
+        raise ValidationError({"code": [NO_CODE]})
+    require_strength(new_password, found.user, field="new_password")
+    return _reset_password(code, make_password(new_password))
+
+
+@retried_transaction
+def _reset_password(code: str, new_hash: str) -> str:
+    redeemed = _redeem(code, *SETTING_PASSWORD)
+    if redeemed is None:
+        raise ValidationError({"code": [NO_CODE]})
+    user = redeemed.user
+    if redeemed.purpose == Purpose.RESET:  # the code has come by mail
+        user.set_email_verified(True)
+    user.codes.all().delete()
+    return _replace_password(user, new_hash)
+
+
+def _redeem(text: str, *purposes: Purpose) -> Code | None:
+    """Use the code up and return it with its account, which is locked; None if it is not valid for these purposes."""
+    code = Code.objects.find(text, *purposes)
+    user = User.objects.locked(code.user).first() if code else None
+    # Locked, so that a code is used once, and before or after a change of the account.
+    if code is None or user is None or not code.is_valid_for(user) or not code.delete()[0]:
+        return None
+    code.user = user
+    return code
 
 
 @retried_transaction

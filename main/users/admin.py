@@ -7,13 +7,16 @@ from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import pluralize
 from django.utils.safestring import mark_safe
 from rest_framework.exceptions import Throttled
 
 from common.addresses import address_of
 from common.admin import ReadOnlyAdmin, SafeLookups, number_of
+from mail import outbox
 from users import actions
 from users.actions import AccountGone
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User, UserQuerySet
@@ -54,7 +57,25 @@ class UserForm(UserChangeForm):
         field_classes = {}  # Django's would normalise the name.
 
 
+class VerifiedFilter(admin.SimpleListFilter):
+    title = "verified address"
+    parameter_name = "verified"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "Yes"), ("no", "No")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        verified = UserSettings.objects.filter(user=OuterRef("pk"), email_verified=True)
+        match self.value():
+            case "yes":
+                return queryset.filter(Exists(verified))
+            case "no":
+                return queryset.filter(~Exists(verified))
+        return queryset
+
+
 class Counted(Protocol):
+    is_verified: bool
     contacts: int
     blacklisted: int
     blacklisted_by: int
@@ -69,6 +90,7 @@ class UserAdmin(SafeLookups, DjangoUserAdmin):
     list_display = (
         "username",
         "email",
+        "is_verified",
         "first_name",
         "last_name",
         "is_active",
@@ -78,7 +100,7 @@ class UserAdmin(SafeLookups, DjangoUserAdmin):
         "blacklisted",
         "blacklisted_by",
     )
-    list_filter = ("is_active", "is_staff", "is_superuser", "date_joined", "last_login")
+    list_filter = (VerifiedFilter, "is_active", "is_staff", "is_superuser", "date_joined", "last_login")
     ordering = ("username_key",)
     # These names only make the search box appear; get_search_results searches by keys.
     search_fields = ("username", "email", "first_name", "last_name")
@@ -98,7 +120,7 @@ class UserAdmin(SafeLookups, DjangoUserAdmin):
     add_fieldsets = (
         (None, {"classes": ("wide",), "fields": ("username", "email", "usable_password", "password1", "password2")}),
     )
-    actions = ("deactivate", "reactivate")
+    actions = ("deactivate", "reactivate", "send_reset")
 
     def get_queryset(self, request: HttpRequest) -> UserQuerySet:
         return (
@@ -106,6 +128,7 @@ class UserAdmin(SafeLookups, DjangoUserAdmin):
             .get_queryset(request)
             .filter(deleted_at=None)
             .annotate(
+                is_verified=Coalesce(F("usersettings__email_verified"), False),
                 contacts=number_of(ContactBookEntry.objects, "user1"),
                 blacklisted=number_of(BlacklistEntry.objects, "user1"),
                 blacklisted_by=number_of(BlacklistEntry.objects, "user2"),
@@ -116,6 +139,10 @@ class UserAdmin(SafeLookups, DjangoUserAdmin):
         self, request: HttpRequest, queryset: UserQuerySet, search_term: str
     ) -> tuple[UserQuerySet, bool]:
         return queryset.containing(search_term[:100]), False
+
+    @admin.display(description="verified", boolean=True)
+    def is_verified(self, user: Counted) -> bool:
+        return user.is_verified
 
     @admin.display(description="contacts", ordering="contacts")
     def contacts(self, user: Counted) -> int:
@@ -186,6 +213,17 @@ class UserAdmin(SafeLookups, DjangoUserAdmin):
     @admin.action(description="Reactivate the selected accounts", permissions=["reactivate"])
     def reactivate(self, request: HttpRequest, queryset: UserQuerySet) -> None:
         self.act(request, queryset, actions.reactivate, "reactivated")
+
+    def has_send_reset_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser and outbox.is_set_up()
+
+    @admin.action(description="Send a mail to set a new password", permissions=["send_reset"])
+    def send_reset(self, request: HttpRequest, queryset: UserQuerySet) -> None:
+        selected = list(queryset.active())
+        for user in selected:
+            actions.send_reset_by_operator(user)
+            self.log_change(request, user, "Was sent a mail to set a new password.")
+        self.message_user(request, f"{len(selected)} mail{pluralize(len(selected))} will be sent.", messages.SUCCESS)
 
     def act(self, request: HttpRequest, queryset: UserQuerySet, action: Callable[[User], None], done: str) -> None:
         """Apply the action, except to the user's own account and, unless the user is a superuser, to staff."""

@@ -5,4 +5,4 @@ class UsersConfig(AppConfig):
     name = "users"
 
     def ready(self) -> None:
-        from users import deletion, documentation, receivers  # noqa: F401  (they connect themselves)
+        from users import deletion, documentation, letters, receivers  # noqa: F401  (they connect themselves)

@@ -16,6 +16,8 @@ from common import upkeep
 from common.transactions import retried_transaction
 from events.log import announce
 from events.models import Kind
+from mail.models import Mail
+from users.codes import Code
 from users.models import SEARCHED, AuthToken, BlacklistEntry, ContactBookEntry, User
 from users.representations import FIELDS
 from users.search import SearchEntry
@@ -86,6 +88,8 @@ def _removing(model: type[Model], field: str) -> Callable[[int], bool]:
 
 steps += [
     _removing(AuthToken, "user"),
+    _removing(Code, "user"),
+    _removing(Mail, "user_id"),
     _removing(UserSettings, "user"),
     *(_removing(model, field) for model in (ContactBookEntry, BlacklistEntry) for field in ("user1", "user2")),
 ]

@@ -11,8 +11,11 @@ from users.hours import DAYS
 from users.serializers import (
     CLOCK,
     MAX_WINDOWS,
+    CodeSerializer,
+    EmailSerializer,
     LoginSerializer,
     PasswordChangeSerializer,
+    PasswordResetSerializer,
     ProfileChangeSerializer,
     RegisterSerializer,
 )
@@ -34,7 +37,9 @@ SETTINGS = {
     "email_verified": False,
 }
 PASSWORD = "correct-horse-battery"  # noqa: S105
+CODE = "pNHoCHR9iWmyUBcDvUZ1mOQrzVJrcXxO"
 UNKNOWN = "There is no such user."
+NO_MAIL = "This server sends no mail."
 CHANGED = "The settings are not those of the If-Match any more."
 
 
@@ -118,6 +123,10 @@ class AvailabilityInstance(serializers.Serializer):
     changes_at = serializers.DateTimeField(allow_null=True, help_text="When it turns next; null if it never does.")
 
 
+class Acceptance(serializers.Serializer):
+    message = serializers.CharField()
+
+
 class BlacklistStatus(serializers.Serializer):
     message = serializers.ChoiceField(list(views.BlacklistUserView.MESSAGES.values()))
     is_blacklisted = serializers.BooleanField(help_text="Whether either of the two has blacklisted the other.")
@@ -127,6 +136,9 @@ class BlacklistStatus(serializers.Serializer):
 for serializer, value in (
     (RegisterSerializer, ALICE | {"password": PASSWORD}),
     (LoginSerializer, {"username": "alice", "password": PASSWORD}),
+    (EmailSerializer, {"email": "alice@example.org"}),
+    (CodeSerializer, {"code": CODE}),
+    (PasswordResetSerializer, {"code": CODE, "new_password": "battery-staple-horse"}),
     (PasswordChangeSerializer, {"current_password": PASSWORD, "new_password": "battery-staple-horse"}),
     (ProfileChangeSerializer, {"bio": "Curiouser and curiouser."}),
 ):
@@ -202,6 +214,41 @@ document(
         answers={200: SettingsInstance},
         refusals={412: CHANGED},
         has_etag=True,
+    ),
+)
+document(
+    views.VerifyEmailView,
+    post=Call(
+        "verify_email",
+        "Get a code at your address, which confirms that it is yours",
+        answers={202: Acceptance},
+        refusals={409: "Your address is verified already.", 501: NO_MAIL},
+        is_limited=True,
+    ),
+)
+document(
+    views.ConfirmEmailView,
+    post=Call("confirm_email", "Confirm an address", body=CodeSerializer, answers={204: None}, refusals={501: NO_MAIL}),
+)
+document(
+    views.ForgotPasswordView,
+    post=Call(
+        "forgot_password",
+        "Get a code by mail that sets a new password",
+        body=EmailSerializer,
+        answers={202: Acceptance},
+        refusals={501: NO_MAIL},
+        is_limited=True,
+    ),
+)
+document(
+    views.ResetPasswordView,
+    post=Call(
+        "reset_password",
+        "Set a new password; all tokens and codes end",
+        body=PasswordResetSerializer,
+        answers={200: Token},
+        refusals={501: NO_MAIL},
     ),
 )
 document(

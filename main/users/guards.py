@@ -1,12 +1,25 @@
-"""Checks that end a call with 404 or 403."""
+"""Checks that end a call with 400, 403, 404 or 501."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 
 from common.errors import Forbidden, found
+from mail import outbox
 from users import representations
+from users.codes import SETTING_PASSWORD, Code
 from users.models import BlacklistEntry, User
 
 NO_USER = "There is no such user."
+
+
+def require_strength(password: str, user: User, *, field: str) -> None:
+    """Refuse with 400 under the field a password that one of Django's validators refuses for this user."""
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise ValidationError({field: error.messages}) from None
 
 
 def find_user(username: str) -> User:
@@ -35,3 +48,10 @@ def require_exchange(user: User, other_ids: Collection[int]) -> int:
     if is_blacklisted:
         raise Forbidden("One of you has blacklisted the other.")
     return active
+
+
+def require_mail_or_code(body: object) -> None:
+    """Refuse with 501 on a server without mail, except for a code that an operator has handed out."""
+    code = body.get("code") if isinstance(body, Mapping) else None
+    if not isinstance(code, str) or Code.objects.find(code, *SETTING_PASSWORD) is None:
+        outbox.require_set_up()

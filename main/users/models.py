@@ -20,7 +20,9 @@ from common.keys import ExactCharField, KeyField, text_key
 from common.validators import refuse_control_characters, refuse_control_characters_within_lines, refuse_long_keys
 from events.log import announce
 from events.models import Kind
+from mail import outbox
 from users import representations
+from users.codes import Code  # noqa: F401  (Django looks for models here)
 from users.search import Entry, SearchEntry, entries_of, is_entry_of
 from users.user_settings import UserSettings
 from users.validators import validate_username
@@ -60,7 +62,10 @@ class UserManager(DjangoUserManager["User"], UserQuerySetManager["User"]):
 
 
 class User(AbstractUser):
-    """An account and its profile. Saving a deactivated account, or a new password, ends its tokens."""
+    """An account and its profile.
+
+    Saving a deactivated account, or a new password, ends its tokens. Saving another address makes it unverified.
+    """
 
     username = models.CharField(
         max_length=150,
@@ -105,7 +110,7 @@ class User(AbstractUser):
         """Save; ValidationError by field if the username or the address is taken, or the account was deleted."""
         self.__dict__.pop("kept_settings", None)
         fields = self._with_keys(update_fields)
-        with self._taken_is_told_by_field(), transaction.atomic(), self._search_entries_in_step(fields):
+        with self._taken_is_told_by_field(), transaction.atomic(), self._rest_in_step(fields):
             is_new, has_new_password = self._state.adding, self._password is not None
             super().save(update_fields=fields, **kwargs)
             if is_new:
@@ -114,6 +119,8 @@ class User(AbstractUser):
                 announce(Kind.PROFILE, user_id=self.pk)
             if has_new_password or not self.has_usable_password():
                 self.end_tokens(Kind.PASSWORD)
+                if has_new_password:
+                    self.tell_of_new_password()
             elif not self.is_active:
                 self.end_tokens(Kind.DEACTIVATED)
 
@@ -123,6 +130,24 @@ class User(AbstractUser):
         if deleted:
             announce(why, user_id=self.pk)
 
+    def tell_of_new_password(self) -> None:
+        outbox.post("password_changed", self.email, user_id=self.pk, username=self.username)
+
+    def set_email_verified(self, value: bool) -> None:
+        """The caller's transaction has locked the account."""
+        kept = UserSettings.objects.of(self)
+        if kept.email_verified != value:
+            kept.email_verified = value
+            kept.version += 1
+            kept.save()
+            announce(Kind.SETTINGS, user_id=self.pk)
+
+    def _end_verification(self, former_address: str) -> None:
+        """The account has another address from now on. Tell the former one, if it was the owner's."""
+        if UserSettings.objects.of(self).email_verified:
+            self.set_email_verified(False)
+            outbox.post("address_changed", former_address, user_id=self.pk, username=self.username)
+
     @staticmethod
     def _with_keys(update_fields: Iterable[str] | None) -> Iterable[str] | None:
         """The fields to save, with the keys computed from them; None means all."""
@@ -131,14 +156,16 @@ class User(AbstractUser):
         return {*update_fields, *SEARCHED, "username_key", "email_key"}
 
     @contextmanager
-    def _search_entries_in_step(self, update_fields: Iterable[str] | None) -> Iterator[None]:
-        """Update the search index to what is saved in the block."""
+    def _rest_in_step(self, update_fields: Iterable[str] | None) -> Iterator[None]:
+        """Update the search index, and whether the address is verified, to what is saved in the block."""
         if update_fields is not None and {*SEARCHED, "is_active"}.isdisjoint(update_fields):
             yield
             return
-        before = set() if self._state.adding else self._locked_entries()
+        before = None if self._state.adding else self._locked()
         yield
-        SearchEntry.objects.replace(self, before, self.entries)
+        SearchEntry.objects.replace(self, before.entries if before else set(), self.entries)
+        if before and before.email_key != self.email_key and (update_fields is None or "email_key" in update_fields):
+            self._end_verification(before.email)
 
     @contextmanager
     def _taken_is_told_by_field(self) -> Iterator[None]:
@@ -157,12 +184,12 @@ class User(AbstractUser):
         """Whether this is one of the entries, without making all of them."""
         return self.is_active and is_entry_of(rank, text, self.search_text, self.address_text)
 
-    def _locked_entries(self) -> set[Entry]:
-        """The entries before the change. The account's row is locked until the end of the transaction."""
-        now = User.objects.locked(self).only(*SEARCHED, "is_active").first()
+    def _locked(self) -> "User":
+        """The account before the change. Its row is locked until the end of the transaction."""
+        now = User.objects.locked(self).only(*SEARCHED, "is_active", "email", "email_key").first()
         if now is None:
             raise ValidationError({"username": ["This account was deleted just now."]})
-        return now.entries
+        return now
 
     @cached_property
     def kept_settings(self) -> UserSettings:

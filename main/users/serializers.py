@@ -4,8 +4,6 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator, RegexValidator
 from rest_framework import serializers
 from rest_framework.settings import api_settings
@@ -13,6 +11,7 @@ from rest_framework.settings import api_settings
 from common.parsers import merged
 from common.serializers import LineField, OptionalLineField, OptionalTextField, StrictCharField
 from common.validators import refuse_long_keys
+from users.guards import require_strength
 from users.hours import DAYS
 from users.models import User
 from users.user_settings import AUDIENCE_NAMES, JSON, TIME_ZONES, as_json
@@ -63,11 +62,16 @@ class PasswordChangeSerializer(serializers.Serializer):
         return attrs
 
 
-def require_strength(password: str, user: User, *, field: str) -> None:
-    try:
-        validate_password(password, user)
-    except ValidationError as error:
-        raise serializers.ValidationError({field: error.messages}) from None
+class EmailSerializer(serializers.Serializer):
+    email = LineField(max_length=254, validators=[EmailValidator()])
+
+
+class CodeSerializer(serializers.Serializer):
+    code = LineField(max_length=100)
+
+
+class PasswordResetSerializer(CodeSerializer):
+    new_password = PasswordField()
 
 
 # The settings. Each field takes a whole value; errors are one sentence.

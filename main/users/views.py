@@ -12,14 +12,18 @@ from common.pagination import paged, read_cursor, read_limit
 from common.parsers import MergePatchParser
 from common.serializers import validated
 from common.validators import has_control_characters
+from mail import outbox
 from users import actions, availability, representations
 from users.authentication import UserRequest
-from users.guards import NO_USER, find_noted_user, find_user, find_user_as_seen
+from users.guards import NO_USER, find_noted_user, find_user, find_user_as_seen, require_mail_or_code
 from users.models import BlacklistEntry
 from users.search import SearchEntry
 from users.serializers import (
+    CodeSerializer,
+    EmailSerializer,
     LoginSerializer,
     PasswordChangeSerializer,
+    PasswordResetSerializer,
     ProfileChangeSerializer,
     RegisterSerializer,
     changed_settings,
@@ -201,6 +205,41 @@ def matches(tags: str, etag: str, *, weakly: bool = False) -> bool:
     """Whether one of the tags of a header is this one. A proxy may have made it weak."""
     listed = parse_etags(tags)
     return "*" in listed or etag in listed or (weakly and f"W/{etag}" in listed)
+
+
+# By mail
+
+
+class VerifyEmailView(APIView):
+    def post(self, request: UserRequest) -> Response:
+        outbox.require_set_up()
+        actions.send_confirmation(request.user)
+        return Response({"message": "A code is on its way to your address."}, status.HTTP_202_ACCEPTED)
+
+
+@public
+class ConfirmEmailView(APIView):
+    def post(self, request: Request) -> Response:
+        outbox.require_set_up()
+        actions.confirm_address(**validated(CodeSerializer, request))
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+@public
+class ForgotPasswordView(APIView):
+    def post(self, request: Request) -> Response:
+        outbox.require_set_up()
+        actions.send_reset(**validated(EmailSerializer, request), address=address_of(request))
+        message = "If this is the address of an account, a code is on its way."
+        return Response({"message": message}, status.HTTP_202_ACCEPTED)
+
+
+@public
+class ResetPasswordView(APIView):
+    def post(self, request: Request) -> Response:
+        require_mail_or_code(request.data)
+        token = actions.reset_password(**validated(PasswordResetSerializer, request))
+        return Response({"token": token})
 
 
 # Availability

@@ -14,3 +14,13 @@ def test_a_browser_gets_a_page(anonymous):
     assert "<h1>Chat server</h1>" in page
     row = "<td><code>GET</code></td><td><code>/users/contacts/blacklist-user/&lt;username&gt;</code></td>"
     assert row in page
+
+
+def test_it_says_whether_it_sends_mail(anonymous, settings):
+    def page():
+        texts = [anonymous.get("/", HTTP_ACCEPT=kind).content.decode() for kind in ("text/html", "application/json")]
+        return ["This server sends no mail" in text for text in texts]
+
+    assert page() == [True, True]
+    settings.EMAIL_HOST = "mail.example.org"
+    assert page() == [False, False]

@@ -5,6 +5,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from conftest import PASSWORD, represent
+from harness.smtp import code_of, text_of
+from mail.models import Mail
 from users import actions
 from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
 
@@ -56,6 +58,17 @@ def test_users_are_filtered(as_moderator, moderator, alice, bob):
     bob.save()
     assert listed(as_moderator.get(USERS, {"is_active__exact": "0"})) == ["bob"]
     assert listed(as_moderator.get(USERS, {"is_staff__exact": "1"})) == ["moderator"]
+
+
+def test_a_list_shows_and_filters_whose_address_is_verified(as_moderator, alice, bob, charlie):
+    alice.set_email_verified(True)
+    bob.set_email_verified(True)
+    bob.set_email_verified(False)
+    assert listed(as_moderator.get(USERS, {"verified": "yes"})) == ["alice"]
+    assert listed(as_moderator.get(USERS, {"verified": "no"})) == ["bob", "charlie", "moderator"]
+    assert len(listed(as_moderator.get(USERS, {"verified": "maybe"}))) == 4
+    verified = {user.username: user.is_verified for user in as_moderator.get(USERS).context["cl"].result_list}
+    assert verified == {"alice": True, "bob": False, "charlie": False, "moderator": False}
 
 
 def test_the_list_counts_without_a_query_a_row(as_moderator, alice, bob, charlie, django_assert_num_queries):
@@ -316,6 +329,37 @@ def test_a_superuser_adds_an_account(admin_client, anonymous):
     assert anonymous.post("/users/login", {"username": "new", "password": password}).status_code == 200
     page = admin_client.post(USERS + "add/", form | {"usable_password": "true", "username": "NEW"})
     assert sorted(page.context["adminform"].form.errors) == ["email", "username"]
+
+
+def test_a_superuser_sends_a_mail_to_set_a_new_password(admin_client, alice, bob, charlie, anonymous, send_mails):
+    bob.is_active = False
+    bob.save()
+    page = post_action(admin_client, "send_reset", alice, bob)
+    assert "1 mail will be sent." in page.content.decode()
+    [mail] = send_mails()
+    assert mail.recipients == ["alice@example.org"]
+    assert "The operators of the server have sent it" in text_of(mail)
+    body = {"code": code_of(mail), "new_password": "battery-staple-horse"}
+    assert anonymous.post("/users/password/reset", body).status_code == 200
+
+
+def test_a_moderator_sends_no_such_mail(as_moderator, alice, mail_server):
+    assert "send_reset" not in as_moderator.get(USERS).content.decode()
+    post_action(as_moderator, "send_reset", alice)
+    assert not Mail.objects.exists()
+
+
+def test_without_a_mail_server_there_is_no_such_action(admin_client, alice):
+    assert "send_reset" not in admin_client.get(USERS).content.decode()
+
+
+def test_a_superuser_sees_the_outbox_and_changes_nothing_there(admin_client, as_moderator, alice, mail_server):
+    actions.send_reset_by_operator(alice)
+    pk = Mail.objects.get().pk
+    assert "alice@example.org" in admin_client.get("/admin/mail/mail/").content.decode()
+    assert admin_client.get(f"/admin/mail/mail/{pk}/change/").status_code == 200
+    assert admin_client.post(f"/admin/mail/mail/{pk}/delete/", {"post": "yes"}).status_code == 403
+    assert as_moderator.get("/admin/mail/mail/").status_code == 403
 
 
 def test_a_superuser_deletes_accounts(admin_client, alice, bob, charlie, as_alice, upkeep):

@@ -47,7 +47,8 @@ def test_what_is_open_is_little(anonymous):
     paths = {"/" + str(pattern.pattern) for pattern in main_urls.urlpatterns if not hasattr(pattern, "url_patterns")}
     assert {path for path in paths if anonymous.get(path).status_code != 401} == opened
     calls = {(method, path) for method, path, _, needs_token in operations() if not needs_token}
-    assert calls == {("POST", "/users/login"), ("POST", "/users/register")}
+    open_calls = {"login", "register", "email/confirm", "password/forgot", "password/reset"}
+    assert calls == {("POST", f"/users/{path}") for path in open_calls}
 
 
 def test_a_stranger_is_not_told_where_nothing_is(anonymous, as_alice):
