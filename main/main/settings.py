@@ -7,6 +7,7 @@ import tempfile
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
@@ -124,7 +125,45 @@ def redis(name: str) -> str:
     return value
 
 
-def mysql() -> dict[str, Any]:
+def database_account() -> dict[str, str]:
+    """The account on a MySQL or MariaDB server: from MYSQL_*, else as platforms give it; empty without one."""
+    if text("MYSQL_USER", ""):
+        return {
+            "USER": text("MYSQL_USER"),
+            "PASSWORD": text("MYSQL_PASSWORD", ""),
+            "HOST": text("MYSQL_SOCKET", "") or text("MYSQL_HOST", "127.0.0.1"),
+            "PORT": str(whole_number("MYSQL_PORT", "3306", 1, 65535)),
+            "NAME": text("MYSQL_DATABASE", "chat_app_db"),
+        }
+    if text("RDS_HOSTNAME", ""):  # AWS
+        return {
+            "USER": text("RDS_USERNAME"),
+            "PASSWORD": text("RDS_PASSWORD", ""),
+            "HOST": text("RDS_HOSTNAME"),
+            "PORT": str(whole_number("RDS_PORT", "3306", 1, 65535)),
+            "NAME": text("RDS_DB_NAME"),
+        }
+    # Heroku, and others
+    return database_url("DATABASE_URL") or database_url("JAWSDB_URL") or database_url("CLEARDB_DATABASE_URL")
+
+
+def database_url(name: str) -> dict[str, str]:
+    """The account from mysql://user:password@host:port/database, whose parts are percent-encoded; empty without one."""
+    value = text(name, "")
+    if not value:
+        return {}
+    try:
+        url = urlsplit(value)
+        place = {"HOST": url.hostname or "", "PORT": str(url.port or 3306), "NAME": url.path.removeprefix("/")}
+        account = {"USER": url.username or "", **place}
+    except ValueError:
+        account = {}
+    if not account or not all(account.values()) or url.scheme not in ("mysql", "mysql2", "mariadb"):
+        raise ImproperlyConfigured(f"{name} must be such as mysql://user:password@host:3306/database.")
+    return {key: unquote(part) for key, part in (account | {"PASSWORD": url.password or ""}).items()}
+
+
+def mysql(account: dict[str, str]) -> dict[str, Any]:
     options: dict[str, Any] = {
         "charset": "utf8mb4",
         "connect_timeout": 5,
@@ -135,15 +174,7 @@ def mysql() -> dict[str, Any]:
     if authority := existing_file("MYSQL_SSL_CA"):
         options["ssl_mode"] = "VERIFY_IDENTITY"
         options["ssl"] = {"ca": authority}
-    return {
-        "ENGINE": "django.db.backends.mysql",
-        "NAME": text("MYSQL_DATABASE", "chat_app_db"),
-        "USER": text("MYSQL_USER"),
-        "PASSWORD": text("MYSQL_PASSWORD", ""),
-        "HOST": text("MYSQL_HOST", "127.0.0.1"),
-        "PORT": whole_number("MYSQL_PORT", "3306", 1, 65535),
-        "OPTIONS": options,
-    }
+    return {"ENGINE": "django.db.backends.mysql", **account, "PORT": int(account["PORT"]), "OPTIONS": options}
 
 
 def sqlite() -> dict[str, Any]:
@@ -198,7 +229,8 @@ BIND = address("BIND", f"0.0.0.0:{PORT}" if PORT else "127.0.0.1:8000")
 WEB_CONCURRENCY = whole_number("WEB_CONCURRENCY", "2", 1, 1000)
 THREADS = whole_number("THREADS", "4", 1, 1000)
 
-DATABASES = {"default": mysql() if text("MYSQL_USER", "") else sqlite()}
+account = database_account()
+DATABASES = {"default": mysql(account) if account else sqlite()}
 # A new connection per request halves the throughput. Health checks notice connections that the server has closed.
 DATABASES["default"] |= {"CONN_MAX_AGE": 300, "CONN_HEALTH_CHECKS": True}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

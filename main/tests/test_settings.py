@@ -93,6 +93,45 @@ def test_with_an_account_the_data_is_on_mysql():
     assert values == "['django.db.backends.mysql', 'chat_app_db', 'chat', 'pa$$wo#rd', '127.0.0.1', 3306]"
 
 
+FIELDS = "[settings.DATABASES['default'][key] for key in ('USER', 'PASSWORD', 'HOST', 'PORT', 'NAME')]"
+RDS = {
+    "RDS_HOSTNAME": "db.example.org",
+    "RDS_PORT": "3307",
+    "RDS_DB_NAME": "ebdb",
+    "RDS_USERNAME": "chat",
+    "RDS_PASSWORD": "p@ss",
+}
+
+
+@pytest.mark.parametrize(
+    ("environment", "values"),
+    [
+        (
+            {"DATABASE_URL": "mysql://chat:p%40%3As@db.example.org:3307/heroku_1?reconnect=true"},
+            ["chat", "p@:s", "db.example.org", 3307, "heroku_1"],
+        ),
+        ({"JAWSDB_URL": "mysql://chat@db.example.org/chat"}, ["chat", "", "db.example.org", 3306, "chat"]),
+        ({"CLEARDB_DATABASE_URL": "mysql2://a:b@[::1]/chat"}, ["a", "b", "::1", 3306, "chat"]),
+        (RDS, ["chat", "p@ss", "db.example.org", 3307, "ebdb"]),
+        (
+            {"MYSQL_USER": "chat", "MYSQL_SOCKET": "/cloudsql/a:b:c", **RDS},
+            ["chat", "", "/cloudsql/a:b:c", 3306, "chat_app_db"],
+        ),
+    ],
+)
+def test_the_account_comes_as_platforms_give_it(environment, values):
+    assert evaluate(FIELDS, **environment) == str(values)
+
+
+@pytest.mark.parametrize(
+    "value", ["postgres://a:b@db/chat", "mysql://db/chat", "mysql://a:b@db", "mysql://a:b@db:x/chat", "x"]
+)
+def test_an_account_that_is_not_mysql_stops_the_start_and_the_password_is_not_shown(value):
+    result = start("check", DATABASE_URL=value)
+    assert result.returncode == 1
+    assert result.stderr == "manage.py: DATABASE_URL must be such as mysql://user:password@host:3306/database.\n"
+
+
 def test_a_file_as_the_project_began_with_works(tmp_path):
     env_file = tmp_path / ".env"
     env_file.write_text(
