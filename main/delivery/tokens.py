@@ -20,11 +20,14 @@ def find_dead(tokens: Mapping[int, int]) -> dict[int, str]:
 
 def reason(token_id: int, user_id: int) -> str:
     """Why the token, which is dead, has died."""
-    user = User.objects.filter(pk=user_id).values("is_active", "deleted_at").first()
+    user = User.objects.filter(pk=user_id).values("is_active", "deleted_at", "suspended_until").first()
     if user is None or user["deleted_at"]:
         return "deleted"
-    if AuthToken.objects.filter(pk=token_id).exists():
-        return "expired" if user["is_active"] else "deactivated"
+    created_at = AuthToken.objects.filter(pk=token_id).values_list("created_at", flat=True).first()
+    if created_at is not None:
+        if not user["is_active"]:
+            return "deactivated"
+        return "suspended" if user["suspended_until"] and user["suspended_until"] > created_at else "expired"
     # The latest of the reasons that were announced. Some may have no position yet.
     ends = Announcement.objects.filter(user_id=user_id, kind__in=END_KINDS).order_by("-pk")
     ordered = Event.objects.filter(user_id=user_id, kind__in=END_KINDS).order_by("-position")

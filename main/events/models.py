@@ -32,6 +32,7 @@ class Kind(models.IntegerChoices):
     PASSWORD = 31
     DEACTIVATED = 32
     DELETED = 33
+    SUSPENDED = 34
 
     @property
     def ends_tokens(self) -> bool:

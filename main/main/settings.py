@@ -290,8 +290,9 @@ TEMPLATES = [
 # Accounts
 
 AUTH_USER_MODEL = "users.User"
+AUTHENTICATION_BACKENDS = ["users.authentication.AdminBackend"]  # of the admin; the API has tokens
 SILENCED_SYSTEM_CHECKS = [
-    "auth.E003",  # usernames are unique by their key
+    "auth.W004",  # usernames are unique by their key
     "security.W005",  # HSTS_SECONDS says when subdomains are included, and preloading is allowed
     "security.W021",
 ]

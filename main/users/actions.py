@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, check_password, make_password
@@ -10,7 +11,7 @@ from django.utils import timezone
 from rest_framework.exceptions import NotAuthenticated, NotFound, ValidationError
 
 from common import upkeep
-from common.errors import BadRequest, Conflict, PreconditionFailed
+from common.errors import BadRequest, Conflict, Forbidden, PreconditionFailed
 from common.keys import text_key
 from common.rates import Limit, refunded_on_success, spend_all
 from common.transactions import retried_transaction
@@ -29,6 +30,11 @@ PairModel = type[ContactBookEntry] | type[BlacklistEntry]
 
 class AccountGone(NotAuthenticated):
     """The account was deleted after the request began."""
+
+
+class Suspended(Forbidden):
+    def __init__(self, until: datetime) -> None:
+        super().__init__(f"This account is suspended until {until:%Y-%m-%dT%H:%M:%SZ}.")
 
 
 # Entries of one user in the contact book, and as many in the blacklist.
@@ -64,15 +70,24 @@ def log_in(username: str, password: str, address: str) -> str:
         token = _issue_token(user) if user and correct else None
         if token is None:
             raise BadRequest("Unable to log in with this username and password.")
-        return token
+    if isinstance(token, Suspended):
+        # Told to those alone who know the password, and no wrong one that counts.
+        raise token
+    return token
 
 
 @retried_transaction
-def _issue_token(user: User) -> str | None:
-    """Return a new token, or None if the account is not active, or its password is no longer the one checked."""
+def _issue_token(user: User) -> str | Suspended | None:
+    """Return a new token, or, of a suspended account, the refusal.
+
+    None if the account is not active, or its password is no longer the one checked.
+    """
     # The update locks the account, so that a deactivation or a change of password happens before or after.
     current = User.objects.active().filter(pk=user.pk, password=user.password)
-    return AuthToken.objects.issue(user) if current.update(last_login=timezone.now()) else None
+    if current.not_suspended().update(last_login=timezone.now()):
+        return AuthToken.objects.issue(user)
+    until = current.values_list("suspended_until", flat=True).first()
+    return Suspended(until) if until else None
 
 
 @retried_transaction
@@ -239,6 +254,28 @@ def reactivate(user: User) -> None:
     user.end_tokens(Kind.DEACTIVATED)
     user.is_active = True
     user.save(update_fields=["is_active"])
+
+
+@retried_transaction
+def suspend(user: User, until: datetime) -> datetime:
+    """Refuse logins until then, and end the account's tokens; return the end. A suspension never becomes shorter."""
+    user = _lock(user)
+    if user.is_staff or user.is_superuser:
+        raise Forbidden("Staff cannot be suspended.")
+    user.suspended_until = max(until, user.suspended_until or until)
+    user.save(update_fields=["suspended_until"])
+    user.end_tokens(Kind.SUSPENDED)
+    return user.suspended_until
+
+
+@retried_transaction
+def end_suspension(user: User) -> None:
+    """Let the user log in again. Former tokens stay invalid."""
+    user = _lock(user)
+    if user.is_suspended:
+        user.end_tokens(Kind.SUSPENDED)
+        user.suspended_until = None
+        user.save(update_fields=["suspended_until"])
 
 
 def add_contact(owner: User, other: User) -> None:

@@ -159,7 +159,14 @@ document(
 )
 document(
     views.LoginView,
-    post=Call("log_in", "Get a token", body=LoginSerializer, answers={200: Token}, is_limited=True),
+    post=Call(
+        "log_in",
+        "Get a token",
+        body=LoginSerializer,
+        answers={200: Token},
+        refusals={403: "The password is right, and the account is suspended until the time that the message tells."},
+        is_limited=True,
+    ),
 )
 document(
     views.LogoutView,

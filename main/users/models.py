@@ -39,6 +39,12 @@ class UserQuerySet(models.QuerySet["User"]):
         """The account as it is now, locked until the end of the transaction; empty if it was deleted."""
         return self.select_for_update().filter(pk=user.pk, deleted_at=None)
 
+    def suspended(self) -> Self:
+        return self.filter(suspended_until__gt=timezone.now())
+
+    def not_suspended(self) -> Self:
+        return self.filter(Q(suspended_until=None) | Q(suspended_until__lte=timezone.now()))
+
     def named(self, username: str) -> Self:
         """The user of that name, whatever its case."""
         return self.filter(username_key=text_key(username))
@@ -82,6 +88,8 @@ class User(AbstractUser):
 
     # When the account was deleted; set while its rows are being removed (see users.deletion).
     deleted_at = models.DateTimeField(null=True, editable=False, db_index=True)
+    # Until when nobody can log in. Tokens that were made before this moment are not valid, then or later.
+    suspended_until = models.DateTimeField(null=True, editable=False)
 
     username_key = KeyField("username")
     email_key = KeyField("email")
@@ -123,6 +131,10 @@ class User(AbstractUser):
                     self.tell_of_new_password()
             elif not self.is_active:
                 self.end_tokens(Kind.DEACTIVATED)
+
+    @property
+    def is_suspended(self) -> bool:
+        return self.suspended_until is not None and self.suspended_until > timezone.now()
 
     def end_tokens(self, why: Kind) -> None:
         """End all tokens of the account: they are invalid from now on, and their streams are told why."""
@@ -186,9 +198,12 @@ class User(AbstractUser):
 
     def _locked(self) -> "User":
         """The account before the change. Its row is locked until the end of the transaction."""
-        now = User.objects.locked(self).only(*SEARCHED, "is_active", "email", "email_key").first()
+        fields = (*SEARCHED, "is_active", "email", "email_key", "suspended_until")
+        now = User.objects.locked(self).only(*fields).first()
         if now is None:
             raise ValidationError({"username": ["This account was deleted just now."]})
+        # A form that was read before a suspension does not end it.
+        self.suspended_until = now.suspended_until
         return now
 
     @cached_property
@@ -324,6 +339,13 @@ class BlacklistEntry(Pair):
         ]
 
 
+# A token of an account that is active and not suspended. No token outlives a suspension, whenever it was made.
+OF_AN_OPEN_ACCOUNT = (
+    "users_user.is_active"
+    " AND (users_user.suspended_until IS NULL OR users_user.suspended_until <= users_authtoken.created_at)"
+)
+
+
 class AuthTokenQuerySet(models.QuerySet["AuthToken"]):
     def unexpired(self) -> Self:
         return self.filter(last_used__gt=timezone.now() - timedelta(days=settings.TOKEN_TTL_DAYS))
@@ -336,7 +358,7 @@ class AuthTokenQuerySet(models.QuerySet["AuthToken"]):
                 "SELECT users_authtoken.id"  # noqa: S608
                 " FROM users_authtoken JOIN users_user ON users_user.id = users_authtoken.user_id"
                 f" WHERE users_authtoken.id IN ({placeholders(ids)})"
-                " AND users_authtoken.last_used > %s AND users_user.is_active",
+                f" AND users_authtoken.last_used > %s AND {OF_AN_OPEN_ACCOUNT}",
                 [*ids, connection.ops.adapt_datetimefield_value(expired_before)],
             )
             return {pk for (pk,) in cursor.fetchall()}
@@ -361,11 +383,11 @@ class AuthTokenQuerySet(models.QuerySet["AuthToken"]):
         moments = (now - AuthToken.LAST_USED_PRECISION, now - timedelta(days=settings.TOKEN_TTL_DAYS))
         note_before, expired_before = map(connection.ops.adapt_datetimefield_value, moments)
         users: Iterable[Any] = User.objects.raw(
-            """
+            f"""
             SELECT users_user.*, users_authtoken.id AS token_id, users_authtoken.last_used <= %s AS token_note_use
             FROM users_authtoken JOIN users_user ON users_user.id = users_authtoken.user_id
-            WHERE users_authtoken.digest = %s AND users_authtoken.last_used > %s AND users_user.is_active
-            """,
+            WHERE users_authtoken.digest = %s AND users_authtoken.last_used > %s AND {OF_AN_OPEN_ACCOUNT}
+            """,  # noqa: S608
             [note_before, self.model.digest_of(token), expired_before],
         )
         for user in users:

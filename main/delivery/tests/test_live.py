@@ -243,6 +243,10 @@ def deactivate(person):
     users.deactivate(person.user)
 
 
+def suspend(person):
+    users.suspend(person.user, timezone.now() + timedelta(days=1))
+
+
 def delete(person):
     person.call("DELETE", "/users/profile")
 
@@ -257,6 +261,7 @@ ENDS = [
     (log_out_everywhere, "logout"),
     (change_password, "password"),
     (deactivate, "deactivated"),
+    (suspend, "suspended"),
     (delete, "deleted"),
     (expire, "expired"),
 ]
@@ -281,7 +286,7 @@ def test_streams_of_other_tokens_stay(alice, at_alice, sign_in, happen):
     assert [event.name for event in staying.until(is_mark)] == ["profile"]
 
 
-@pytest.mark.parametrize("happen", [log_out_everywhere, change_password, deactivate, delete])
+@pytest.mark.parametrize("happen", [log_out_everywhere, change_password, deactivate, suspend, delete])
 def test_all_streams_of_the_user_end_and_those_of_others_stay(alice, at_alice, at_bob, sign_in, happen):
     ending, staying = [at_alice.events(), sign_in(alice).events()], at_bob.events()
     happen(at_alice)
