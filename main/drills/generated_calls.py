@@ -13,7 +13,7 @@ from pathlib import Path
 MAIN = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(MAIN))
 os.environ |= {"DJANGO_SETTINGS_MODULE": "main.settings", "SECRET_KEY": secrets.token_hex(), "ENV_FILE": "/dev/null"}
-os.environ |= dict.fromkeys(("LOGIN_RATE", "REGISTER_RATE", "SEARCH_RATE", "SEND_RATE", "OPEN_RATE"), "")
+os.environ |= dict.fromkeys(("LOGIN_RATE", "REGISTER_RATE", "SEARCH_RATE", "SEND_RATE", "OPEN_RATE", "REPORT_RATE"), "")
 # The calls take mails for a mail server that is away.
 os.environ |= {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": "9"}
 os.environ["PYTHONPATH"] = str(MAIN)

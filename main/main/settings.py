@@ -202,13 +202,14 @@ TOKEN_TTL_DAYS = whole_number("TOKEN_TTL_DAYS", "30", 1, 36500)
 EVENTS_KEPT_DAYS = whole_number("EVENTS_KEPT_DAYS", "7", 1, 365)
 REDIS_URL = redis("REDIS_URL")
 
-# Limits as (number, seconds) or None: wrong passwords and registrations per address; searches, messages and new
-# conversations per user.
+# Limits as (number, seconds) or None: wrong passwords and registrations per address; searches, messages, new
+# conversations and reports per user.
 LOGIN_RATE = rate("LOGIN_RATE", "20/min")
 REGISTER_RATE = rate("REGISTER_RATE", "60/min")
 SEARCH_RATE = rate("SEARCH_RATE", "600/min")
 SEND_RATE = rate("SEND_RATE", "1200/min")
 OPEN_RATE = rate("OPEN_RATE", "60/min")
+REPORT_RATE = rate("REPORT_RATE", "20/hour")
 TRUSTED_PROXIES = networks("TRUSTED_PROXIES")
 
 # The mail server. Without EMAIL_HOST no mail is sent. PUBLIC_URL is where the links in mails lead.
@@ -242,6 +243,7 @@ INSTALLED_APPS = [
     "users",
     "conversations",
     "delivery",
+    "moderation",
     "corsheaders",
     "rest_framework",
     "drf_spectacular",
@@ -352,6 +354,8 @@ SPECTACULAR_SETTINGS = {
         "Day": "users.hours.DAYS",
         "EventName": "delivery.wire.EVENT_NAMES",
         "EndReason": "delivery.wire.END_REASONS",
+        "ReportReason": "moderation.models.REASONS",
+        "ReportState": "moderation.models.STATES",
     },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -18,6 +18,7 @@ urlpatterns = [
     path("docs", public(SpectacularSwaggerView.as_view())),
     path("users/", include("users.urls")),
     path("", include("conversations.urls")),
+    path("", include("moderation.urls")),
     path("", include("delivery.urls")),
     path("admin", public(csrf_exempt(RedirectView.as_view(url="/admin/")))),
     path("admin/", admin.site.urls),

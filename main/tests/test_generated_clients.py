@@ -75,6 +75,8 @@ def test_every_enumeration_is_named_after_what_it_lists():
         "EndReason",
         "EventName",
         "HealthStatus",
+        "ReportReason",
+        "ReportState",
     }
 
 

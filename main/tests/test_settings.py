@@ -51,6 +51,7 @@ def start(*arguments, **environment):
         ("TRUSTED_PROXIES", "10.0.0.1/8"),
         ("LOG_FORMAT", "xml"),
         ("OPEN_RATE", "60"),
+        ("REPORT_RATE", "20/year"),
         ("PORT", "http"),
         ("BIND", "8000"),
         ("BIND", "127.0.0.1:0"),

@@ -20,6 +20,7 @@ MAY_IMPORT = {
     "users": {"common", "events", "mail"},
     "conversations": {"common", "events", "users"},
     "delivery": {"common", "events", "users", "conversations"},
+    "moderation": {"common", "events", "users", "conversations"},
 }
 # Each module may import those before it.
 LAYERS = {
@@ -38,6 +39,9 @@ LAYERS = {
     """,
     "delivery": """
         models slots tokens descriptions pages wire streams hints hub answers views documentation urls
+    """,
+    "moderation": """
+        models evidence representations throttles actions receivers serializers views documentation urls
     """,
 }
 
@@ -107,7 +111,9 @@ def test_every_url_is_documented():
 
     served = {re.sub(r"<(\w+:)?", "<", path).rstrip("/") for path in paths(urls.urlpatterns)}
     served = {
-        path.replace("<pk>", "<id>") for path in served if path.startswith(("/users/", "/conversations", "/events"))
+        path.replace("<pk>", "<id>")
+        for path in served
+        if path.startswith(("/users/", "/conversations", "/events", "/reports"))
     }
     documented = {path.replace("{", "<").replace("}", ">").rstrip("/") for _, path, _, _ in operations()}
     assert documented == served
@@ -137,6 +143,8 @@ def test_the_constraints_are_in_the_database(db):
             "conversations_conversation",
             "conversations_membership",
             "conversations_message",
+            "moderation_report",
+            "moderation_decision",
         ):
             names |= set(connection.introspection.get_constraints(cursor, table))
     assert names >= {
@@ -154,4 +162,8 @@ def test_the_constraints_are_in_the_database(db):
         "conversations_number_once",
         "conversations_client_id_once",
         "conversations_deleted_is_empty",
+        "moderation_open_report_once",
+        "moderation_open_has_key",
+        "moderation_message_is_whole",
+        "moderation_until_fits",
     }

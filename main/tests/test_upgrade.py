@@ -17,7 +17,7 @@ LANDED = [
     ("delivery", "0001_initial"),
 ]
 # Apps that the last release did not have.
-NEW = [("mail", None)]
+NEW = [("mail", None), ("moderation", None)]
 
 
 def migrate(targets):

@@ -224,11 +224,14 @@ def test_the_groups_rights_are_to_look_and_to_deactivate(db):
     rights = Group.objects.get(name="Moderators").permissions.values_list("codename", flat=True)
     assert sorted(rights) == [
         "deactivate_user",
+        "decide_report",
         "view_authtoken",
         "view_blacklistentry",
         "view_contactbookentry",
         "view_conversation",
+        "view_decision",
         "view_membership",
+        "view_report",
         "view_user",
         "view_usersettings",
     ]

@@ -55,7 +55,7 @@ def test_who_does_not_is_told_nothing_after_the_same_work(alice):
 
 def test_a_login_takes_no_query_more_for_it(alice, queries):
     log_in()  # which makes the counters of the limits
-    # Two limits spent, the account, a savepoint, the update that locks it, the token, the savepoint, two limits refunded.
+    # Two limits, spent and refunded; the account; the update that locks it and the token, within a savepoint.
     with queries(9):
         assert log_in().status_code == 200
 

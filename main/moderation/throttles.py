@@ -1,0 +1,6 @@
+from common.rates import UserThrottle
+
+
+class ReportThrottle(UserThrottle):
+    setting = "REPORT_RATE"
+    methods = ("POST",)
