@@ -41,7 +41,8 @@ LAYERS = {
         models slots tokens descriptions pages wire streams hints hub answers views documentation urls
     """,
     "moderation": """
-        models evidence representations throttles actions receivers serializers views documentation urls
+        models evidence representations throttles actions receivers serializers views documentation urls forms
+        desk admin
     """,
 }
 
