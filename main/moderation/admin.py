@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.templatetags.admin_urls import add_preserved_filters
@@ -44,13 +44,11 @@ class StateFilter(admin.SimpleListFilter):
 
 class ReportList(ChangeList):
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        # The evidence can be long.
-        return super().get_queryset(request, *args, **kwargs).defer("text", "evidence_json")
+        return super().get_queryset(request, *args, **kwargs).only("pk")
 
-
-class WithHistory(Protocol):
-    earlier_reports: int
-    decisions: int
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = desk.rows_of([report.pk for report in self.result_list])
 
 
 @admin.register(Report)
@@ -68,9 +66,6 @@ class ReportAdmin(ReadOnlyAdmin):
 
     class Media:
         css = {"all": ("moderation/report.css",)}
-
-    def get_queryset(self, request: HttpRequest) -> ReportQuerySet:
-        return desk.with_history(cast(ReportQuerySet, super().get_queryset(request)))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return ReportList
@@ -100,11 +95,11 @@ class ReportAdmin(ReadOnlyAdmin):
         return short(report.closed_at)
 
     @admin.display(description="earlier")
-    def earlier_reports(self, report: WithHistory) -> int:
+    def earlier_reports(self, report: Report) -> int:
         return report.earlier_reports
 
     @admin.display(description="decisions")
-    def decisions(self, report: WithHistory) -> int:
+    def decisions(self, report: Report) -> int:
         return report.decisions
 
     def change_view(

@@ -1,5 +1,6 @@
 """What moderators see of reports: counts for the list, and the page of one report."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Count, OuterRef, QuerySet, Subquery
@@ -7,20 +8,34 @@ from django.db.models.functions import Coalesce
 
 from moderation import evidence
 from moderation.actions import is_staff
-from moderation.models import Decision, Report, ReportQuerySet
+from moderation.models import Decision, Report
 from users.models import User
 
 # How many other reports, and decisions, the page of a report lists.
 LISTED = 10
 
 
-def with_history(reports: ReportQuerySet) -> ReportQuerySet:
-    """With the numbers of earlier reports of the same person, and of decisions about them."""
+def rows_of(ids: Sequence[int]) -> list[Report]:
+    """The reports of a page of the list, in this order, with their history: two queries.
+
+    Read by their ids: to skip whole rows, or to count for them, made the last page of 12 000 reports take a second.
+    """
+    reports = Report.objects.select_related("reported").defer("text", "evidence_json").in_bulk(ids)
+    rows = [reports[pk] for pk in ids if pk in reports]
+    add_history(rows)
+    return rows
+
+
+def add_history(reports: Sequence[Report]) -> None:
+    """Give each the numbers of earlier reports of the same person, and of decisions about them, in one query."""
     earlier = Report.objects.filter(reported=OuterRef("reported"), pk__lt=OuterRef("pk"))
-    decisions = Decision.objects.filter(user_id=OuterRef("reported"))
-    return reports.select_related("reported", "reporter").annotate(
-        earlier_reports=_count(earlier, "reported"), decisions=_count(decisions, "user_id")
+    decided = Decision.objects.filter(user_id=OuterRef("reported"))
+    counted = Report.objects.filter(pk__in=[report.pk for report in reports]).annotate(
+        earlier=_count(earlier, "reported"), decided=_count(decided, "user_id")
     )
+    numbers = {pk: counts for pk, *counts in counted.values_list("pk", "earlier", "decided")}
+    for report in reports:
+        report.earlier_reports, report.decisions = numbers.get(report.pk, (0, 0))
 
 
 def _count(rows: QuerySet[Any], field: str) -> Coalesce:
@@ -29,7 +44,8 @@ def _count(rows: QuerySet[Any], field: str) -> Coalesce:
 
 
 def page_of(report: Report) -> dict[str, Any]:
-    """What the page shows of a report with its history: five queries, whatever there is."""
+    """What the page shows of a report: the same queries, whatever there is."""
+    add_history([report])
     account = report.reported_account
     others = Report.objects.filter(reported=report.reported_id) if report.reported_id else Report.objects.none()
     return {

@@ -64,6 +64,10 @@ class Report(models.Model):
 
     objects = ReportQuerySet.as_manager()
 
+    # Of the same person, and decisions about them, where moderation.desk has counted.
+    earlier_reports: int
+    decisions: int
+
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["open_key"], name="moderation_open_report_once"),
@@ -76,6 +80,8 @@ class Report(models.Model):
                 name="moderation_message_is_whole",
             ),
         ]
+        # The desk by reason; without one, and in the order of time, by the index of the column.
+        indexes = [models.Index(fields=["closed_at", "reason"], name="moderation_desk_by_reason")]
         permissions = [("decide_report", "Can decide reports about ordinary users")]
 
     def __str__(self) -> str:

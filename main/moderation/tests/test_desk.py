@@ -75,12 +75,13 @@ def test_the_closed_ones_are_listed_the_latest_first(as_moderator, alice, bob, c
 
 def test_the_list_takes_the_same_queries_whatever_it_holds(as_moderator, alice, bob, charlie, queries):
     make(alice, bob)
-    # The session and its user, the rights of the user and of the group, the number of reports, the reports.
-    with queries(6):
+    # The session and its user, the rights of the user and of the group, the number of reports, the ids of a page, the
+    # reports, what was before.
+    with queries(8):
         as_moderator.get(REPORTS)
     make(alice, bob, 9)
     make(bob, charlie, 9)
-    with queries(6) as made:
+    with queries(8) as made:
         page = as_moderator.get(REPORTS)
     assert len(listed(page)) == 19
     assert not [query for query in made if "evidence_json" in query["sql"]]
@@ -141,16 +142,16 @@ def test_the_page_takes_the_same_queries_whatever_there_is(
     talk.send(as_bob, group, "2", "3")
     body = {"username": "bob", "reason": "spam", "conversation": group, "number": 3}
     report = Report.objects.get(pk=as_alice.post("/reports", body).json()["id"])
-    with queries(10):
+    with queries(13):
         as_moderator.get(page_of(report))
     make(charlie, bob, 20)
     Decision.objects.bulk_create(
         Decision(moderator_id=1, moderator="m", what="dismissed", user_id=bob.pk, username="bob", why="x")
         for _ in range(20)
     )
-    # The session and its user, the rights of the user and of the group; the report, the names of the senders, the other
-    # reports, how many of them are open, the decisions, the one about this report.
-    with queries(10):
+    # The session and its user, the rights of the user and of the group; the report, the two accounts, what was before,
+    # the names of the senders, the other reports, how many of them are open, the decisions, the one about this report.
+    with queries(13):
         text = text_of(as_moderator.get(page_of(report)))
     assert "The latest 10 decisions" in text
 
