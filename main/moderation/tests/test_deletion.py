@@ -4,6 +4,7 @@ import pytest
 
 from moderation import actions
 from moderation.models import Report, What
+from users import deletion
 from users.models import User
 
 
@@ -65,3 +66,15 @@ def test_no_row_of_an_account_is_left_that_reported_and_was_reported(as_alice, a
 def test_the_deletion_in_a_shell_leaves_them_too(bob, report):
     User.objects.get(pk=bob.pk).delete()
     assert Report.objects.get().reported is None
+
+
+def test_the_steps_of_a_deletion_go_through_the_reports(as_alice, as_bob, alice, bob, report):
+    """Otherwise the removal of the account's row would change all of them in one transaction."""
+    for client, user in ((as_alice, alice), (as_bob, bob)):
+        client.delete("/users/profile")
+        for step in deletion.steps:
+            while step(user.pk):
+                pass
+    report.refresh_from_db()
+    assert (report.reporter_id, report.reported_id) == (None, None)
+    assert User.objects.filter(pk__in=[alice.pk, bob.pk]).count() == 2
