@@ -34,6 +34,7 @@ MUST_SUCCEED = (
     "GET /conversations/<int:pk>/messages 200",
     "POST /conversations/<int:pk>/messages 201",
     "PUT /conversations/<int:pk>/messages/<int:number> 200",
+    "POST /reports 201",
 )
 
 
