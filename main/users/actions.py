@@ -37,6 +37,11 @@ class Suspended(Forbidden):
         super().__init__(f"This account is suspended until {until:%Y-%m-%dT%H:%M:%SZ}.")
 
 
+def require_not_suspended(user: User) -> None:
+    if user.suspended_until and user.is_suspended:
+        raise Suspended(user.suspended_until)
+
+
 # Entries of one user in the contact book, and as many in the blacklist.
 MAX_ENTRIES = 5000
 # Mails that confirm an address, to one account and to one address, as (number, seconds).
@@ -166,6 +171,7 @@ def reset_password(code: str, new_password: str) -> str:
     found = Code.objects.find(code, *SETTING_PASSWORD)
     if found is None:
         raise ValidationError({"code": [NO_CODE]})
+    require_not_suspended(found.user)
     require_strength(new_password, found.user, field="new_password")
     return _reset_password(code, make_password(new_password))
 

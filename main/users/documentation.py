@@ -40,6 +40,7 @@ PASSWORD = "correct-horse-battery"  # noqa: S105
 CODE = "pNHoCHR9iWmyUBcDvUZ1mOQrzVJrcXxO"
 UNKNOWN = "There is no such user."
 NO_MAIL = "This server sends no mail."
+SUSPENDED = "The account is suspended until the time that the message tells."
 CHANGED = "The settings are not those of the If-Match any more."
 
 
@@ -255,7 +256,7 @@ document(
         "Set a new password; all tokens and codes end",
         body=PasswordResetSerializer,
         answers={200: Token},
-        refusals={501: NO_MAIL},
+        refusals={403: SUSPENDED, 501: NO_MAIL},
     ),
 )
 document(

@@ -248,3 +248,13 @@ def test_there_is_no_link_for_an_account_that_is_not_active(username, make_user)
     with pytest.raises(CommandError, match="no active account"):
         link(username)
     assert not Code.objects.exists()
+
+
+def test_a_suspended_account_gets_no_token_and_keeps_its_code(alice, anonymous, code):
+    until = timezone.now().replace(microsecond=0) + timedelta(days=1)
+    User.objects.update(suspended_until=until)
+    answer = reset(anonymous, code)
+    message = f"This account is suspended until {until:%Y-%m-%dT%H:%M:%SZ}."
+    assert (answer.status_code, answer.json()) == (403, {"message": message})
+    User.objects.update(suspended_until=timezone.now())
+    assert reset(anonymous, code).status_code == 200
