@@ -57,6 +57,15 @@ def test_a_rate_that_is_off_lets_all_through_and_writes_nothing(db, settings, qu
             pass
 
 
+def test_a_fixed_rate_needs_no_setting(db):
+    fixed = Limit("fixed", "alice", fixed_rate=(3, 60))
+    assert spend(fixed, 5) == 3
+    fixed.refund()
+    assert spend(fixed, 5) == 1
+    pass_time(seconds=60)
+    assert spend(Limit("fixed", "alice", fixed_rate=(3, 60)), 5) == 3
+
+
 def test_what_succeeds_is_given_back_and_what_fails_is_not(db):
     for _ in range(10):
         with refunded_on_success(ALICE, BOB):
