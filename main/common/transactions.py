@@ -1,7 +1,8 @@
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
@@ -39,3 +40,32 @@ def retried_transaction(action: Callable[Arguments, Result]) -> Callable[Argumen
                 time.sleep(random.uniform(0, 0.02 * attempts[code]))  # noqa: S311
 
     return attempt
+
+
+# How a transaction begins that sees the database as of this moment. SQLite's does so with its first read.
+SNAPSHOT = {
+    "mysql": [
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+        "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+    ],
+    "sqlite": ["BEGIN DEFERRED", "SELECT name FROM sqlite_master LIMIT 1"],
+}
+
+
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """In the block the database is read as of one moment, while others write. The connection is closed after it.
+
+    Not Django's `atomic`: on SQLite it would lock all writers out. Inside another transaction the block is a part of
+    that.
+    """
+    if connection.in_atomic_block:
+        yield
+        return
+    try:
+        with connection.cursor() as cursor:
+            for statement in SNAPSHOT[connection.vendor]:
+                cursor.execute(statement)
+        yield
+    finally:
+        connection.close()
