@@ -2,18 +2,19 @@
 
 import asyncio
 import logging
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from abc import abstractmethod
+from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any
 
 from django.db import Error
 from django.http import HttpResponse
 
 from delivery import slots, tokens
+from delivery.continuations import Channel, Continuation
 from delivery.descriptions import Told
-from delivery.hub import Hub, in_thread
+from delivery.hub import in_thread
 from delivery.pages import Page, read_page
 from delivery.streams import Stream
 from delivery.wire import HEARTBEAT, as_json, as_server_sent_event, end_event, identify, identify_end
@@ -27,35 +28,17 @@ CATCH_UP = 100
 PAUSE = 1
 
 
-class Channel(Protocol):
-    """What the application offers to an answer that goes on."""
+class EventContinuation(Continuation):
+    """Holds one of the user's streams, until it is released."""
 
-    hub: Hub
-    # Runs a function in a thread, as a request.
-    run: Callable[..., Awaitable[Any]]
-
-    async def begin(self) -> None:
-        """Write the head, and the body so far. More follows."""
-
-    async def write(self, data: bytes) -> None:
-        """Write some more. This waits while the client does not read."""
-
-    async def answer(self, body: bytes) -> None:
-        """Write the head and the whole body."""
-
-    def cut_off(self) -> None:
-        """Close the connection at once."""
-
-    def when_lost(self, function: Callable[[], None]) -> None:
-        """Call the function when the connection is closed."""
-
-
-class Continuation(ABC):
-    """The rest of an answer. It holds one of the user's streams, until it is released."""
+    no_place = "Too many streams are open. Try again in a moment."
 
     def __init__(self, user_id: int, token_id: int, log_name: str, position: int) -> None:
         self.user_id, self.token_id, self.log_name, self.position = user_id, token_id, log_name, position
         self.slot_id = slots.reserve(user_id)
+
+    def has_place(self, channel: Channel) -> bool:
+        return not channel.hub.is_full
 
     async def go_on(self, channel: Channel) -> None:
         stream = Stream(self.user_id, self.token_id, self.log_name, self.position, channel.cut_off)
@@ -82,11 +65,10 @@ class Continuation(ABC):
     async def serve(self, stream: Stream, channel: Channel) -> None: ...
 
     def abandon(self) -> None:
-        """The answer does not go on after all."""
         slots.release([self.slot_id])
 
 
-class StreamContinuation(Continuation):
+class StreamContinuation(EventContinuation):
     async def serve(self, stream: Stream, channel: Channel) -> None:
         await channel.begin()
         while not await channel.hub.attach(stream) and not stream.is_over:
@@ -110,7 +92,7 @@ class StreamContinuation(Continuation):
             await channel.write(data)
 
 
-class PageContinuation(Continuation):
+class PageContinuation(EventContinuation):
     """Waits for so many seconds until there is something, and answers with a page."""
 
     def __init__(self, *args: Any, seconds: int, limit: int) -> None:

@@ -28,7 +28,7 @@ from main.wsgi import application as django  # loads the apps
 # isort: split
 from common import upkeep
 from common.logs import request_id
-from delivery.answers import Continuation
+from delivery.continuations import Continuation
 from delivery.hub import Hub
 from mail import outbox
 from main import connections
@@ -70,7 +70,7 @@ class Application:
         self.threads = Threads(settings.THREADS)
         # A request that waits here is dropped if its client leaves; one that is given to a thread runs.
         self.turns = asyncio.Semaphore(2 * settings.THREADS)
-        reader = Threads(1)
+        reader, self.long_work = Threads(1), Threads(1)
         self.hub = Hub(reader.run)
         # The server waits for all connections before it says that it stops. So the listener says when it begins to.
         when_closing = getattr(asyncio.get_running_loop(), "when_closing", [])
@@ -87,8 +87,8 @@ class Application:
         for task in tasks:
             task.cancel()
         await self.hub.close()
-        reader.stop()
-        self.threads.stop()
+        for threads in (reader, self.long_work, self.threads):
+            threads.stop()
         for thread in background:
             thread.join(timeout=5)
         await send({"type": "lifespan.shutdown.complete"})
@@ -121,7 +121,11 @@ class Application:
         if connection.is_last or not is_read:  # bytes after a body that was not read are no request
             headers.append((b"connection", b"close"))
         if continuation:
-            await self.go_on(continuation, Channel(connection, self.hub, send, self.run, status, headers, part))
+            has_chunks = scope["http_version"] != "1.0"
+            runs = (self.run, self.long_work.run)
+            await self.go_on(
+                continuation, Channel(connection, self.hub, send, *runs, has_chunks, status, headers, part)
+            )
             if connection.is_closing:
                 await client_is_gone(receive)
             return
@@ -148,9 +152,9 @@ class Application:
         """Go on with an answer after its view."""
         request_id.set(dict(channel.headers).get(b"x-request-id", b"-").decode("latin-1"))
         is_gone = channel.connection.is_closing or channel.connection.client_is_done
-        if is_gone or self.hub.is_full:
+        if is_gone or not continuation.has_place(channel):
             await self.run(continuation.abandon)
-            await channel.refuse()
+            await channel.refuse(HTTPStatus.SERVICE_UNAVAILABLE, continuation.no_place, {"Retry-After": "5"})
             return
         try:
             await continuation.go_on(channel)
@@ -212,7 +216,11 @@ def begin_answer(wsgi: WSGI, environ: WSGIEnvironment) -> Begun:
     if continuation or status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED):
         # These have no body, so no length; or nobody knows the length yet.
         headers = [header for header in headers if header[0] != b"content-length"]
-    elif not more and not any(name == b"content-length" for name, _ in headers):
+    elif (
+        not more
+        and environ.get("REQUEST_METHOD") != "HEAD"
+        and not any(name == b"content-length" for name, _ in headers)
+    ):
         headers.append((b"content-length", b"%d" % len(part)))
     return status, headers, part, more, continuation
 

@@ -1,8 +1,10 @@
 """How an answer that goes on after its view reaches the client."""
 
+import json
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -16,13 +18,15 @@ SEND_BUFFER = 64 * 1024
 logger = logging.getLogger("requests")
 
 CLOSE = (b"connection", b"close")
+# Headers that a failure has, too.
+KEPT, ACCESS_CONTROL = (b"x-request-id", b"vary"), b"access-control-"
 
 Message = dict[str, Any]
 Header = tuple[bytes, bytes]
 
 
 class Channel:
-    """What a continuation gets: see delivery.answers.Channel."""
+    """What a continuation gets: see delivery.continuations.Channel."""
 
     def __init__(
         self,
@@ -30,22 +34,27 @@ class Channel:
         hub: Hub,
         send: Callable[[Message], Awaitable[None]],
         run: Callable[..., Awaitable[Any]],
+        run_long: Callable[..., Future[Any]],
+        has_chunks: bool,
         status: int,
         headers: list[Header],
         part: bytes,
     ) -> None:
         self.connection, self.hub, self.send, self.run = connection, hub, send, run
+        self.run_long, self.has_chunks = run_long, has_chunks
         self.status, self.headers, self.part = status, headers, part
         self.is_open = False
 
-    async def begin(self) -> None:
+    async def begin(self, length: int | None = None) -> None:
+        if self.connection.is_closing:
+            return  # nothing would count it as a stream that ends
         with suppress(OSError):
             self.connection.transport.get_extra_info("socket").setsockopt(
                 socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER
             )
         self.connection.stream()
         self.connection.cork()
-        await self.start(CLOSE)
+        await self.start(CLOSE, *([] if length is None else [(b"content-length", b"%d" % length)]))
         self.is_open = True
         await self.write(self.part)
         self.connection.uncork()
@@ -54,6 +63,11 @@ class Channel:
     async def write(self, data: bytes) -> None:
         if not self.connection.is_closing:
             self.connection.streaming(len(data))
+            await self.send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def write_part(self, data: bytes) -> None:
+        if not self.connection.is_closing:
+            self.connection.taking(len(data))
             await self.send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self) -> None:
@@ -73,20 +87,24 @@ class Channel:
         self.connection.uncork()
         self.connection.answered()
 
-    async def refuse(self) -> None:
-        """Answer that there are too many already, or close the connection of a client that is gone."""
+    async def refuse(self, status: HTTPStatus, why: str, headers: Mapping[str, str]) -> None:
+        """Answer with a failure, or close the connection of a client that is gone."""
         if self.connection.is_closing or self.connection.client_is_done:
             self.cut_off()
             return
-        logger.info("An answer that goes on was refused with 503: too many streams are open.")
-        self.status = HTTPStatus.SERVICE_UNAVAILABLE.value
-        self.headers = [header for header in self.headers if header[0] == b"x-request-id"]
-        self.headers += [(b"content-type", b"application/json"), (b"retry-after", b"5")]
-        await self.answer(b'{"detail":"Too many streams are open. Try again in a moment."}')
+        logger.info("An answer that goes on was refused with %d: %s", status, why)
+        self.status = status.value
+        self.headers = [header for header in self.headers if header[0] in KEPT or header[0].startswith(ACCESS_CONTROL)]
+        self.headers.append((b"content-type", b"application/json"))
+        self.headers += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await self.answer(json.dumps({"detail": why}, separators=(",", ":")).encode())
 
     async def start(self, *more: Header) -> None:
         headers = [*self.headers, *(header for header in more if header not in self.headers)]
         await self.send({"type": "http.response.start", "status": self.status, "headers": headers})
+
+    def go_on_waiting(self) -> None:
+        self.connection.taking(0)
 
     def cut_off(self) -> None:
         self.connection.transport.abort()

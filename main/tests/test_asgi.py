@@ -199,6 +199,15 @@ def test_an_answer_without_a_body_has_no_length():
     assert header(sent, b"content-length") is None
 
 
+def test_the_length_of_nothing_is_not_told_as_that_of_an_answer():
+    def nothing(environ, start_response):
+        start_response("200 OK", [])
+        return Closing()
+
+    assert header(run(nothing, method="GET")[0], b"content-length") == b"0"
+    assert header(run(nothing, method="HEAD")[0], b"content-length") is None
+
+
 def test_a_long_answer_is_made_part_by_part():
     chunks = [b"x" * 1000] * 200
     made = []

@@ -42,6 +42,9 @@ class Transport:
     def set_write_buffer_limits(self, high=None):
         pass
 
+    def get_extra_info(self, name):
+        raise OSError  # there is no socket
+
     def pause_reading(self):
         self.is_paused = True
 
