@@ -12,6 +12,7 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.core.management import call_command
+from django.http import HttpResponse
 from django.test import Client as Browser
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -37,6 +38,8 @@ class Client(APIClient):
 
     def request(self, **kwargs):
         answer = super().request(**kwargs)
+        if answer.streaming:
+            answer = read_whole(answer)
         # Where a test makes a view fail, or has views of its own, the document knows nothing of it.
         if self.raise_request_exception and settings.ROOT_URLCONF == "main.urls":
             schema.check(kwargs["REQUEST_METHOD"], quote(kwargs["PATH_INFO"], safe="/"), answer)
@@ -46,6 +49,13 @@ class Client(APIClient):
         if data is None or format or content_type:
             return super()._encode_data(data, format, content_type)
         return json.dumps(data).encode("ascii"), "application/json"
+
+
+def read_whole(streamed):
+    """The same answer, with a body that can be read more than once."""
+    answer = HttpResponse(streamed.getvalue(), status=streamed.status_code, headers=streamed.headers)
+    answer.json = lambda: json.loads(answer.content)
+    return answer
 
 
 def represent(user):

@@ -244,6 +244,7 @@ INSTALLED_APPS = [
     "conversations",
     "delivery",
     "moderation",
+    "export",
     "corsheaders",
     "rest_framework",
     "drf_spectacular",
@@ -372,7 +373,7 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler
 CORS_ALLOW_ALL_ORIGINS = DEBUG
 CORS_ALLOWED_ORIGINS, CORS_ALLOWED_ORIGIN_REGEXES = origins("CORS_ALLOWED_ORIGINS")
 CORS_ALLOW_HEADERS = [*default_headers, "if-match", "if-none-match", "last-event-id"]
-CORS_EXPOSE_HEADERS = ["ETag", "Link", "Retry-After", "X-Request-ID"]
+CORS_EXPOSE_HEADERS = ["Content-Disposition", "ETag", "Link", "Retry-After", "X-Request-ID"]
 
 # HTTPS at the proxy in front. The proxy sets this header and must not let clients set it.
 

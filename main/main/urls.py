@@ -20,6 +20,7 @@ urlpatterns = [
     path("", include("conversations.urls")),
     path("", include("moderation.urls")),
     path("", include("delivery.urls")),
+    path("", include("export.urls")),
     path("admin", public(csrf_exempt(RedirectView.as_view(url="/admin/")))),
     path("admin/", admin.site.urls),
 ]

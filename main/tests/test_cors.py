@@ -23,7 +23,7 @@ def test_a_page_of_a_listed_origin_may_call(local, anonymous, as_alice, origin):
     assert allowed >= {"authorization", "content-type", "if-match", "if-none-match", "last-event-id"}
     answer = as_alice.get("/users/profile", HTTP_ORIGIN=origin)
     assert answer["Access-Control-Allow-Origin"] == origin
-    assert answer["Access-Control-Expose-Headers"] == "ETag, Link, Retry-After, X-Request-ID"
+    assert answer["Access-Control-Expose-Headers"] == "Content-Disposition, ETag, Link, Retry-After, X-Request-ID"
 
 
 def test_a_refusal_can_be_read_by_the_page_too(local, anonymous):

@@ -21,29 +21,31 @@ MAY_IMPORT = {
     "conversations": {"common", "events", "users"},
     "delivery": {"common", "events", "users", "conversations"},
     "moderation": {"common", "events", "users", "conversations"},
+    "export": {"common", "events", "users", "conversations", "delivery", "moderation"},
 }
 # Each module may import those before it.
 LAYERS = {
     "common": """
         keys validators access database errors handlers addresses logs transactions models rates upkeep middleware
-        negotiation parsers serializers pagination checks health openapi views documentation admin
+        negotiation parsers serializers pagination exports checks health openapi views documentation admin
     """,
     "events": "models log",
     "mail": "models smtp outbox checks admin",
     "users": """
-        validators hashers hours user_settings availability representations search codes models deletion guards
+        validators hashers hours user_settings availability representations search codes models exports deletion guards
         throttles letters actions receivers authentication middleware serializers views documentation urls admin
     """,
     "conversations": """
-        models representations guards throttles actions receivers serializers views documentation urls admin
+        models representations exports guards throttles actions receivers serializers views documentation urls admin
     """,
     "delivery": """
-        models slots tokens descriptions pages wire streams hints hub answers views documentation urls
+        models slots tokens descriptions pages wire streams hints hub continuations answers views documentation urls
     """,
     "moderation": """
         models evidence representations throttles actions receivers serializers views documentation urls forms
         desk admin
     """,
+    "export": "files parts making throttles answers views documentation urls",
 }
 
 
