@@ -6,6 +6,7 @@ from rest_framework import serializers
 from common.openapi import Call, document, example
 from conversations.documentation import CONVERSATION, MESSAGE, ConversationInstance, MessageInstance
 from export import views
+from moderation.documentation import REPORT, ReportInstance
 from users.documentation import ALICE, SETTINGS, SettingsInstance, UserInstance
 
 MOMENT = "2026-11-22T21:20:03.131873Z"
@@ -16,6 +17,7 @@ EXAMPLE = {
     "contacts": [{"user": ALICE | {"username": "bob"}, "created_at": MOMENT}],
     "blacklist": [{"username": "charlie", "created_at": MOMENT}],
     "tokens": [{"created_at": MOMENT, "last_used": MOMENT}],
+    "reports": [REPORT],
     "conversations": [{"conversation": CONVERSATION, "messages": [MESSAGE]}],
 }
 
@@ -52,6 +54,7 @@ class Export(serializers.Serializer):
     contacts = ExportedContact(many=True)
     blacklist = ExportedBlacklistEntry(many=True)
     tokens = ExportedToken(many=True, help_text="Those that are valid.")
+    reports = ReportInstance(many=True, help_text="Those that you made, oldest first.")
     conversations = ExportedConversation(many=True)
 
 

@@ -8,6 +8,7 @@ from rest_framework.renderers import JSONRenderer
 
 from common.exports import Parts
 from conversations.exports import parts_of as parts_of_conversations
+from moderation.exports import parts_of as parts_of_reports
 from users.exports import parts_of as parts_of_account
 from users.models import User
 
@@ -18,6 +19,7 @@ def parts_of(user: User) -> Parts:
     return {
         "exported_at": timezone.now(),
         **parts_of_account(user),
+        **parts_of_reports(user),
         **parts_of_conversations(user),
     }
 

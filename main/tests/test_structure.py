@@ -42,8 +42,8 @@ LAYERS = {
         models slots tokens descriptions pages wire streams hints hub continuations answers views documentation urls
     """,
     "moderation": """
-        models evidence representations throttles actions receivers serializers views documentation urls forms
-        desk admin
+        models evidence representations exports throttles actions receivers serializers views documentation urls
+        forms desk admin
     """,
     "export": "files parts making throttles answers views documentation urls",
 }

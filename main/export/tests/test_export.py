@@ -97,6 +97,7 @@ def test_a_new_user_has_this_and_no_more(as_alice, alice):
         "contacts": [],
         "blacklist": [],
         "tokens": [{name: as_text(time) for name, time in token.items()}],
+        "reports": [],
         "conversations": [],
     }
 
@@ -159,6 +160,17 @@ def test_nothing_is_missing_however_many_messages_there_are(as_alice, as_bob, ta
     conversations = export(as_alice)["conversations"]
     found = [(each["conversation"]["id"], [one["text"] for one in each["messages"]]) for each in conversations]
     assert found == expected
+
+
+def test_the_reports_are_those_that_the_user_has_made(as_alice, as_bob, bob, world):
+    for reason in ("spam", "harassment", "illegal"):
+        as_alice.post(
+            "/reports", {"username": "bob", "reason": reason, "text": "Look", "conversation": world[0], "number": 1}
+        )
+    as_bob.post("/reports", {"username": "alice", "reason": "other"})
+    reports = export(as_alice)["reports"]
+    assert [report["reason"] for report in reports] == ["spam", "harassment", "illegal"]
+    assert reports[::-1] == as_alice.get("/reports").json()
 
 
 def test_it_has_nothing_that_the_user_cannot_see(as_alice, charlie, bob, world):
