@@ -5,6 +5,7 @@ is wrong. Arguments name the drills to run: keys of DRILLS. Without arguments al
 """
 
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -40,7 +41,9 @@ def main():
     for name in sys.argv[1:] or [name for name in DRILLS if name not in LONG]:
         call_command("flush", interactive=False, verbosity=0)
         alice, bob = (User.objects.create_user(name, f"{name}@example.org", PASSWORD) for name in ("alice", "bob"))
+        began = time.monotonic()
         DRILLS[name](alice, bob)
+        say(f"({name}: {time.monotonic() - began:.0f} s)")
         connection.close()
 
 
