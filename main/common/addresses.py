@@ -53,7 +53,8 @@ def _is_proxy(address: Address | None) -> bool:
 def _parsed(text: str) -> Address | None:
     with_port = re.fullmatch(r"\s*(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):[0-9]+\s*", text)
     try:
-        address = ip_address(with_port[1] or with_port[2] if with_port else text.strip())
+        # Without the zone of an IPv6 address, which may be any text.
+        address = ip_address((with_port[1] or with_port[2] if with_port else text.strip()).partition("%")[0])
     except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
