@@ -101,9 +101,12 @@ def address(name: str, default: str) -> str:
 
 
 def mail_address(name: str, default: str) -> str:
-    """A mail address, alone or as Name <address>."""
+    """A mail address, alone or as Name <address>. What has a meaning in the header of a mail must be in quotes."""
     value = text(name, default)
-    if not re.fullmatch(r"[^\s<>@,]+@[^\s<>@,]+|[^<>@,\r\n]+ <[^\s<>@,]+@[^\s<>@,]+>", value):
+    local, domain = r"[\w!#$%&'*+/=?^`{|}~-]+", r"(?:[\w.-]+|\[[\w.:]+\])"
+    bare = rf"(?a:{local}(?:\.{local})*)@{domain}"
+    breaks = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+    if not re.fullmatch(rf'{bare}|(?:[^<>@,:;()\[\]\\"{breaks}]+|"[^"\\{breaks}]+") <{bare}>', value):
         raise ImproperlyConfigured(
             f"{name} must be such as chat@example.org or Chat <chat@example.org>, not {value!r}."
         )

@@ -64,6 +64,10 @@ def start(*arguments, **environment):
         ("EMAIL_TLS", "ssl3"),
         ("EMAIL_FROM", "chat"),
         ("EMAIL_FROM", "a@example.org, b@example.org"),
+        ("EMAIL_FROM", "Chat: the server <chat@example.org>"),
+        ("EMAIL_FROM", '"Chat <chat@example.org>'),
+        ("EMAIL_FROM", "Chat\x0bBcc: eve@example.com <chat@example.org>"),
+        ("EMAIL_FROM", "chät@example.org"),
         ("PUBLIC_URL", "chat.example.org"),
         ("PUBLIC_URL", "https://chat.example.org/?x"),
     ],
@@ -190,6 +194,13 @@ def test_where_it_listens(environment, place):
 def test_how_mails_are_encrypted(encryption, port, values):
     fields = "settings.EMAIL_PORT, settings.EMAIL_USE_TLS, settings.EMAIL_USE_SSL"
     assert evaluate(fields, EMAIL_HOST="mail", EMAIL_TLS=encryption, EMAIL_PORT=port) == values
+
+
+@pytest.mark.parametrize(
+    "value", ["chat@example.org", "chat@vm_1", "chat@münchen.example", "Chät 1.0 <a.b+c@d>", '"Chat: us, all" <a@b>']
+)
+def test_mails_may_come_from_any_plain_address(value):
+    assert evaluate("settings.DEFAULT_FROM_EMAIL", EMAIL_FROM=value) == value
 
 
 def test_who_sends_mails_and_where_their_links_lead():
