@@ -3,11 +3,15 @@
 import asyncio
 import email
 import email.policy
+import logging
 import re
 
 from aiosmtpd.controller import Controller
 
 from harness.server import free_port
+
+# It writes several lines for every mail.
+logging.getLogger("mail.log").setLevel(logging.WARNING)
 
 
 class MailServer:
@@ -57,9 +61,13 @@ class MailServer:
     async def handle_DATA(self, server, session, envelope):  # noqa: N802
         if self.behaviour == "refuse text":
             return "554 No"
+        if self.behaviour == "slow":
+            await asyncio.sleep(0.02)
         mail = email.message_from_bytes(envelope.original_content, policy=email.policy.default)
         mail.recipients, mail.sender = envelope.rcpt_tos, envelope.mail_from
         self.mails.append(mail)
+        if self.behaviour == "slow":
+            await asyncio.sleep(0.02)
         if self.behaviour == "hang up after it":
             server.transport.abort()
         return "250 OK"

@@ -64,7 +64,15 @@ class Mail(models.Model):
         self.tries, self.due_at = self.tries + 1, later
         return True
 
+    def assign(self, user_id: int, recipient: str) -> None:
+        """Note whose mail it is, before it is sent: the row is removed with the account."""
+        self.user_id, self.recipient = user_id, recipient
+        Mail.objects.filter(pk=self.pk).update(user_id=user_id, recipient=recipient)
+
     def finish(self, *, is_sent: bool) -> None:
-        """Note that nothing more is to be done, and forget what the text is written from."""
+        """Note that nothing more is to be done, and forget what the text is written from.
+
+        The row may be gone, with its account.
+        """
         self.due_at, self.sent_at, self.data_json = None, timezone.now() if is_sent else None, ""
-        self.save(update_fields=["due_at", "sent_at", "data_json", "user_id", "recipient"])
+        Mail.objects.filter(pk=self.pk).update(due_at=None, sent_at=self.sent_at, data_json="")

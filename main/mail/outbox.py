@@ -20,9 +20,11 @@ from django.core.mail import EmailMessage
 from django.db import Error, connections
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from django.utils.encoding import punycode
 
 from common import upkeep
 from common.errors import NotSetUp
+from common.keys import text_key
 from common.models import Lease
 from common.transactions import retried_transaction
 from mail.models import KEPT_FOR, Mail
@@ -38,7 +40,7 @@ PAUSE, PAUSE_BETWEEN = 1, 0.02
 PIECE = 500
 
 # The only addresses that mail goes to: others would need quoting, which mail servers understand differently.
-ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[^\s@\"'(),:;<>\\]+")
+ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@([^\s@\"'(),:;<>\\]+)")
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,11 @@ def send_in_background(is_stopping: Event) -> None:
     while not is_stopping.wait(PAUSE):
         try:
             send_due(holder, is_stopping)
-        except Error as error:
-            logger.warning("The outbox was interrupted, and goes on later: %s", error)
-            connections.close_all()
+        except Exception as error:  # of whatever kind: nobody would start this thread again
+            what = error if isinstance(error, Error) else type(error).__name__
+            logger.warning("The outbox was interrupted, and goes on later: %s", what)
+            with suppress(Error):
+                connections.close_all()
     connections.close_all()
 
 
@@ -108,7 +112,7 @@ def _send(mail: Mail, holder: str) -> bool:
         letter = writers[mail.kind](mail)
         if letter is None:
             mail.delete()
-        elif not ADDRESS.fullmatch(letter.recipient):
+        elif not leads_where_its_key_says(letter.recipient):
             _give_up(mail, "since its address is of an unusual form")
         else:
             _while_leased(holder, _message_of(mail, letter).send)
@@ -119,8 +123,25 @@ def _send(mail: Mail, holder: str) -> bool:
         # Without the text of the error, which may contain the address.
         what = f"{type(error).__name__} {getattr(error, 'smtp_code', '') or getattr(error, 'strerror', '') or ''}"
         logger.warning("%s could not be sent in try %s: %s", mail, mail.tries, what.strip())
-        return isinstance(error, SMTPRecipientsRefused | SMTPDataError)
+        is_refused = isinstance(error, SMTPRecipientsRefused | SMTPDataError)
+        # What is no error of a connection is a mistake of ours in this one mail: the others do not wait for it.
+        return is_refused or not isinstance(error, OSError)
     return True
+
+
+def leads_where_its_key_says(address: str) -> bool:
+    """Whether the address is a plain one, and its mailbox is that of all addresses with the same key.
+
+    Mail servers know domains by their ASCII form. Its rules are older than those of our keys: some domains with one key
+    are two domains there, and invisible characters, which a key keeps, are none.
+    """
+    match = ADDRESS.fullmatch(address)
+    if match is None or match[1].isascii():
+        return match is not None
+    try:
+        return match[1].encode("idna").lower().decode("idna") == text_key(match[1])
+    except UnicodeError:
+        return False
 
 
 def _give_up(mail: Mail, why: str) -> None:
@@ -130,7 +151,7 @@ def _give_up(mail: Mail, why: str) -> None:
 
 def _message_of(mail: Mail, letter: Letter) -> EmailMessage:
     name = salted_hmac("mail.outbox", f"{mail.pk} {mail.created_at.timestamp()}", algorithm="sha256").hexdigest()[:32]
-    domain = settings.DEFAULT_FROM_EMAIL.rpartition("@")[2].rstrip(">")
+    domain = punycode(settings.DEFAULT_FROM_EMAIL.rpartition("@")[2].rstrip(">"))
     headers = {"Message-ID": f"<{name}@{domain}>", "Auto-Submitted": "auto-generated"}
     return EmailMessage(letter.subject, letter.body, to=[letter.recipient], headers=headers)
 
@@ -147,8 +168,12 @@ def _while_leased(holder: str, function: Callable[[], object]) -> None:
 
     Thread(target=run, daemon=True).start()
     while not wait([outcome], RENEWED_AFTER).done:
-        with suppress(Error):
+        try:
             Lease.objects.take(LEASE, holder, LEASE_SECONDS)
+        except Error:
+            # With a new connection it may still be noted that the mail was sent.
+            with suppress(Error):
+                connections.close_all()
     outcome.result()
 
 

@@ -34,9 +34,10 @@ def writes(kind: str) -> Callable[[Writer], Writer]:
 
 @writes("confirm_address")
 def write_confirm_address(mail: Mail) -> Letter | None:
-    user = User.objects.active().filter(pk=mail.user_id or 0, email=mail.recipient).first()
+    user = User.objects.active().filter(pk=mail.user_id or 0, email_key=text_key(mail.recipient)).first()
     if user is None or UserSettings.objects.of(user).email_verified:
         return None
+    mail.assign(user.pk, user.email)
     return _with_code(mail, user, Purpose.CONFIRM)
 
 
@@ -47,7 +48,7 @@ def write_reset_password(mail: Mail) -> Letter | None:
     if user is None or _has_enough(user, mail):
         return None
     # To the account's own address: another one with the same key may be somebody else's.
-    mail.user_id, mail.recipient = user.pk, user.email
+    mail.assign(user.pk, user.email)
     return _with_code(mail, user, Purpose.RESET)
 
 

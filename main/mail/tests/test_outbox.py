@@ -1,17 +1,19 @@
 """The outbox against a real mail server."""
 
 import logging
+import re
 import secrets
 import subprocess
 from datetime import timedelta
 from io import StringIO
 from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from threading import Event
+from types import SimpleNamespace
 
 import pytest
 from aiosmtpd.smtp import AuthResult
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from common.models import Lease
@@ -166,6 +168,57 @@ def test_a_mail_that_should_not_be_sent_any_more_is_forgotten(mail_server, monke
     assert not mail_server.connections
 
 
+def test_a_mistake_of_ours_in_one_mail_does_not_hold_up_the_others(mail_server, monkeypatch):
+    monkeypatch.setitem(outbox.writers, "mistaken", lambda mail: 1 / 0)
+    for _ in range(3):
+        outbox.post("mistaken", ALICE)
+    post()
+    assert send() == 1
+    assert Mail.objects.waiting().count() == 3
+
+
+def test_a_row_that_is_removed_while_its_mail_is_sent_does_not_interrupt_the_others(mail_server, monkeypatch):
+    def write(mail):
+        Mail.objects.filter(pk=mail.pk).delete()
+        return Letter(mail.recipient, "Hello", "Hello")
+
+    monkeypatch.setitem(outbox.writers, "removed", write)
+    outbox.post("removed", ALICE)
+    post()
+    assert send() == 2
+    assert Mail.objects.count() == 1
+
+
+def test_no_exception_ends_the_thread_that_sends(monkeypatch):
+    monkeypatch.setattr(outbox, "PAUSE", 0.001)
+    failures, is_stopping = [ValueError("a@example.org"), OperationalError(2013, "Lost"), MemoryError()], Event()
+
+    def fail(holder, is_stopping):
+        if not failures:
+            is_stopping.set()
+            return
+        raise failures.pop()
+
+    monkeypatch.setattr(outbox, "send_due", fail)
+    monkeypatch.setattr(outbox, "connections", SimpleNamespace(close_all=lambda: None))
+    outbox.send_in_background(is_stopping)
+    assert not failures
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_mail_is_noted_as_sent_though_the_database_hung_up_meanwhile(mail_server, monkeypatch):
+    def write(mail):
+        connection.connection.close()
+        return Letter(mail.recipient, "Hello", "Hello")
+
+    monkeypatch.setattr(outbox, "RENEWED_AFTER", 0.001)
+    monkeypatch.setitem(outbox.writers, "greeting", write)
+    mail_server.behaviour = "slow"
+    post()
+    assert send() == 1
+    assert Mail.objects.get().sent_at
+
+
 def test_a_mistake_of_ours_in_one_mail_does_not_lose_it(mail_server, monkeypatch, send_mails):
     writers = dict(outbox.writers)
     monkeypatch.setitem(outbox.writers, "greeting", lambda mail: 1 / 0)
@@ -192,6 +245,16 @@ def test_no_mail_goes_to_an_address_of_an_unusual_form(address, mail_server):
     assert send() == 0
     assert not mail_server.connections
     assert Mail.objects.get().due_at is None
+
+
+@pytest.mark.parametrize("sender", ["chat@münchen.example", "Chat <chat@münchen.example>"])
+def test_the_ids_of_mails_are_ascii(sender, mail_server, settings):
+    settings.DEFAULT_FROM_EMAIL = sender
+    post()
+    send()
+    [mail] = mail_server.mails
+    assert re.fullmatch("<[0-9a-f]{32}@xn--mnchen-3ya.example>", mail["Message-ID"])
+    assert mail.sender == "chat@xn--mnchen-3ya.example"
 
 
 # One process at a time

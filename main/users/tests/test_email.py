@@ -122,6 +122,12 @@ def test_a_mail_that_waits_does_not_go_to_a_former_address(as_alice, send_mails)
     assert not Mail.objects.exists()
 
 
+def test_a_mail_that_waits_goes_to_the_address_as_it_is_written_now(as_alice, send_mails):
+    as_alice.post("/users/email/verify")
+    as_alice.put("/users/profile", {"email": "Alice@example.org"})
+    assert [mail.recipients for mail in send_mails()] == [["Alice@example.org"]]
+
+
 def test_a_code_that_sets_a_password_confirms_nothing(alice, as_alice, anonymous, mail_server):
     for purpose in (Purpose.RESET, Purpose.HANDED_OUT):
         code = Code.objects.issue(alice, purpose)
