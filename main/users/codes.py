@@ -36,9 +36,12 @@ LIFETIMES = {
 
 
 class CodeQuerySet(models.QuerySet["Code"]):
+    @retried_transaction
     def issue(self, user: AbstractUser, purpose: Purpose) -> str:
-        """Make a code for the user and return it. Only its digest is stored."""
+        """Make a code for the user, as the account was read, and return it. Only its digest is stored."""
         code = secrets.token_urlsafe(24)
+        # First the account's row, as everywhere: the new row refers to it, which takes a lock on it as well.
+        type(user)._default_manager.select_for_update().filter(pk=user.pk).values("pk").first()
         self.create(
             user=user,
             purpose=purpose,

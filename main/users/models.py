@@ -22,7 +22,7 @@ from events.log import announce
 from events.models import Kind
 from mail import outbox
 from users import representations
-from users.codes import Code  # noqa: F401  (Django looks for models here)
+from users.codes import SETTING_PASSWORD
 from users.search import Entry, SearchEntry, entries_of, is_entry_of
 from users.user_settings import UserSettings
 from users.validators import validate_username
@@ -177,6 +177,8 @@ class User(AbstractUser):
         yield
         SearchEntry.objects.replace(self, before.entries if before else set(), self.entries)
         if before and before.email_key != self.email_key and (update_fields is None or "email_key" in update_fields):
+            # Codes for the former address stay dead, also if it becomes the account's again.
+            self.codes.filter(purpose__in=SETTING_PASSWORD).delete()
             self._end_verification(before.email)
 
     @contextmanager

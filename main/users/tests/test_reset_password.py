@@ -1,10 +1,13 @@
 """A way back for those who forgot the password."""
 
+import time
 from datetime import timedelta
 from io import StringIO
+from threading import Event
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import transaction
 from django.utils import timezone
 
 from conftest import PASSWORD
@@ -171,10 +174,52 @@ def test_it_expires_with_a_change_of_address_or_password(change, as_alice, anony
     assert reset(anonymous, code).json() == NO_CODE
 
 
+def test_it_stays_dead_when_the_address_is_changed_back(as_alice, anonymous, code):
+    for email in ("new@example.org", "alice@example.org"):
+        as_alice.put("/users/profile", {"email": email})
+    assert reset(anonymous, code).json() == NO_CODE
+
+
+def test_it_survives_other_changes_of_the_profile(as_alice, anonymous, code):
+    as_alice.put("/users/profile", {"email": "ALICE@example.org", "username": "alicia", "bio": "x"})
+    assert reset(anonymous, code).status_code == 200
+
+
+def test_a_mail_that_waits_goes_with_the_account(as_alice, anonymous, mail_server, send_mails, upkeep):
+    mail_server.behaviour = "refuse"
+    forget(anonymous)
+    send_mails()
+    assert Mail.objects.get().recipient == "alice@example.org"
+    as_alice.delete("/users/profile")
+    upkeep()
+    assert not Mail.objects.exists()
+
+
 def test_a_deactivated_account_stays_closed(alice, anonymous, code):
     User.objects.update(is_active=False)
     assert reset(anonymous, code).json() == NO_CODE
     assert not AuthToken.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_code_can_be_made_while_others_are_removed(alice, mail_server):
+    is_locked = Event()
+    for _ in range(20):  # so many of the table's rows that the database reads all of it
+        Code.objects.issue(alice, Purpose.RESET)
+
+    @transaction.atomic
+    def remove():
+        User.objects.locked(alice).first()
+        is_locked.set()
+        time.sleep(0.3)
+        alice.codes.all().delete()
+
+    def issue():
+        is_locked.wait()
+        return Code.objects.issue(alice, Purpose.RESET)
+
+    _, code = at_once(remove, issue)
+    assert Code.objects.find(code, Purpose.RESET)
 
 
 def test_a_code_that_confirms_an_address_sets_no_password(alice, anonymous, mail_server):
