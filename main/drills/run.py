@@ -15,7 +15,7 @@ from drills.service import PASSWORD, say  # isort: skip, it sets Django up
 from django.core.management import call_command
 from django.db import connection
 
-from drills import events, exports, front, leaks, writes
+from drills import events, exports, front, leaks, mails, writes
 from harness.server import prepare_database
 from users.models import User
 
@@ -29,6 +29,7 @@ DRILLS = {
     "resume": lambda alice, bob: events.resume(),
     "departures": lambda alice, bob: events.departures(),
     "exports": exports.run,
+    "mails": lambda alice, bob: mails.run(),
     "leaks": lambda alice, bob: leaks.run(alice),
 }
 # These take minutes and run by name alone.
