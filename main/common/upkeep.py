@@ -7,6 +7,7 @@ is a transaction of its own and locks little. The database says what remains, so
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import takewhile
 from threading import Event
 
@@ -52,7 +53,9 @@ def work_in_background(is_stopping: Event) -> None:
                 if not RateCounter.objects.reserve(f"upkeep {task.__name__}", 1, PAUSE_IN_BACKGROUND):
                     pieces = takewhile(lambda _: not is_stopping.is_set(), task())
                     work(pieces, SECONDS_IN_BACKGROUND / len(tasks), share=0.3)
-            except Error as error:
+            except Exception as error:  # of whatever kind: nobody would start this thread again
                 # Another task does not have to wait for this one.
-                logger.warning("The upkeep was interrupted, and goes on later: %s", error)
-        connections.close_all()
+                is_ours = not isinstance(error, Error)
+                logger.warning("The upkeep was interrupted, and goes on later: %s", error, exc_info=is_ours)
+        with suppress(Error):
+            connections.close_all()

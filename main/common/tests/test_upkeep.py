@@ -36,11 +36,12 @@ def test_a_share_of_the_time_leaves_pauses(monkeypatch):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_task_that_fails_does_not_keep_the_others_waiting(monkeypatch, caplog):
+@pytest.mark.parametrize("failure", [OperationalError(1205, "Lock wait timeout exceeded"), KeyError("x")])
+def test_a_task_that_fails_does_not_keep_the_others_waiting(failure, monkeypatch, caplog):
     is_stopping, done = Event(), []
 
     def failing():
-        raise OperationalError(1205, "Lock wait timeout exceeded")
+        raise failure
         yield
 
     def working():
