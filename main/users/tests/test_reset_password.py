@@ -6,6 +6,7 @@ from io import StringIO
 from threading import Event
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.core.management import CommandError, call_command
 from django.db import transaction
 from django.utils import timezone
@@ -171,6 +172,24 @@ def test_it_expires_after_an_hour(anonymous, code):
 )
 def test_it_expires_with_a_change_of_address_or_password(change, as_alice, anonymous, code):
     assert change(as_alice).status_code in (200, 204)
+    assert reset(anonymous, code).json() == NO_CODE
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda user: (user.set_password(NEW), user.save()),
+        lambda user: (user.set_password(NEW), user.save(update_fields=["password"])),
+        lambda user: (user.set_unusable_password(), user.save()),
+        lambda user: User.objects.update(password=make_password(PASSWORD)),
+        lambda user: User.objects.update(email="new@example.org"),
+        lambda user: (setattr(user, "email", "new@example.org"), user.save()),
+        lambda user: User.objects.update(is_active=False),
+        lambda user: user.delete(),
+    ],
+)
+def test_it_expires_with_a_change_by_operators_as_well(change, alice, anonymous, code):
+    change(alice)
     assert reset(anonymous, code).json() == NO_CODE
 
 
