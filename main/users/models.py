@@ -359,7 +359,7 @@ class AuthTokenQuerySet(models.QuerySet["AuthToken"]):
             cursor.execute(
                 "SELECT users_authtoken.id"  # noqa: S608
                 " FROM users_authtoken JOIN users_user ON users_user.id = users_authtoken.user_id"
-                f" WHERE users_authtoken.id IN ({placeholders(ids)})"
+                f" WHERE users_authtoken.id IN ({placeholders(ids) or 'NULL'})"
                 f" AND users_authtoken.last_used > %s AND {OF_AN_OPEN_ACCOUNT}",
                 [*ids, connection.ops.adapt_datetimefield_value(expired_before)],
             )

@@ -164,3 +164,7 @@ def test_a_command_removes_the_expired_tokens(alice, as_bob):
     assert out.getvalue() == "1 expired tokens removed.\n"
     assert as_bob.get("/users/profile").status_code == 200
     assert AuthToken.objects.count() == 1
+
+
+def test_of_no_tokens_none_is_valid(db):
+    assert AuthToken.objects.valid_among([]) == set()
