@@ -20,6 +20,7 @@ class ListedCall(serializers.Serializer):
 class Index(serializers.Serializer):
     name = serializers.CharField()
     description = serializers.CharField()
+    chat = serializers.URLField()
     documentation = serializers.URLField()
     schema = serializers.URLField()
     admin = serializers.URLField()

@@ -49,7 +49,12 @@ class IndexView(APIView):
         if "text/html" in request.headers.get("Accept", ""):
             context = {"name": NAME, "description": description, "calls": calls, "origin": origin}
             return render(request, "common/index.html", context)
-        links = {"documentation": f"{origin}/docs", "schema": f"{origin}/schema", "admin": f"{origin}/admin/"}
+        links = {
+            "chat": f"{origin}/chat",
+            "documentation": f"{origin}/docs",
+            "schema": f"{origin}/schema",
+            "admin": f"{origin}/admin/",
+        }
         return Response({"name": NAME, "description": description, **links, "calls": calls})
 
 

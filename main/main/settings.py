@@ -248,6 +248,7 @@ INSTALLED_APPS = [
     "delivery",
     "moderation",
     "export",
+    "web",
     "corsheaders",
     "rest_framework",
     "drf_spectacular",

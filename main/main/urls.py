@@ -21,6 +21,7 @@ urlpatterns = [
     path("", include("moderation.urls")),
     path("", include("delivery.urls")),
     path("", include("export.urls")),
+    path("", include("web.urls")),
     path("admin", public(csrf_exempt(RedirectView.as_view(url="/admin/")))),
     path("admin/", admin.site.urls),
 ]

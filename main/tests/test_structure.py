@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "delivery": {"common", "events", "users", "conversations"},
     "moderation": {"common", "events", "users", "conversations"},
     "export": {"common", "events", "users", "conversations", "delivery", "moderation"},
+    "web": {"common"},
 }
 # Each module may import those before it.
 LAYERS = {
@@ -46,6 +47,7 @@ LAYERS = {
         forms desk admin
     """,
     "export": "files parts making throttles answers views documentation urls",
+    "web": "files views urls",
 }
 
 

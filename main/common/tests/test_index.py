@@ -1,7 +1,12 @@
+import re
+
+
 def test_a_client_is_told_in_json_what_this_is(anonymous):
     answer = anonymous.get("/", HTTP_ACCEPT="*/*")
     assert answer.status_code == 200
     body = answer.json()
+    assert list(body)[2:] == ["chat", "documentation", "schema", "admin", "calls"]
+    assert body["chat"] == "http://testserver/chat"
     assert body["admin"] == "http://testserver/admin/"
     assert {"method": "DELETE", "path": "/users/profile", "meaning": "Delete your account"} in body["calls"]
     assert {call["path"] for call in body["calls"]}.isdisjoint({"/", "/healthz", "/readyz", "/docs", "/schema"})
@@ -12,6 +17,7 @@ def test_a_browser_gets_a_page(anonymous):
     assert answer["Content-Type"] == "text/html; charset=utf-8"
     page = answer.content.decode()
     assert "<h1>Chat server</h1>" in page
+    assert re.search(r'href="(/[^"]*)"', page)[1] == "/chat"
     row = "<td><code>GET</code></td><td><code>/users/contacts/blacklist-user/&lt;username&gt;</code></td>"
     assert row in page
 
