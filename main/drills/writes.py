@@ -63,6 +63,9 @@ class Writers:
                 self.others[f"{status} {body}"] += 1
                 time.sleep(0.01)
 
+    def have_written_since(self, moment):
+        return bool(self.times) and self.times[-1] > moment
+
     def longest_pause_after(self, moment):
         """The longest pause between two writes after this moment, in seconds."""
         times = [moment, *sorted(at for at in self.times if at > moment)]
@@ -111,6 +114,9 @@ def kills(alice, bob):
                 os.kill(pid, signal.SIGKILL)
                 killed = time.monotonic()
                 time.sleep(4)
+                # The process before it may not be replaced yet, on a busy machine.
+                while not writers.have_written_since(killed) and time.monotonic() < killed + 15:
+                    time.sleep(0.1)
                 pauses[f"process {pid}"] = writers.longest_pause_after(killed)
             # A process that was killed within a write to the disk ends when the disk has answered.
             while len(server.workers()) < 2 and time.monotonic() < killed + 15:
