@@ -207,6 +207,9 @@ class Store extends EventTarget {
       }
       this.threads.set(id, thread);
     });
+    // The page may have more than the events have told until now.
+    const known = this.conversations.get(id)?.last_message?.number ?? 0;
+    for (const message of this.threads.get(id).messages) if (message.number > known) this.takeMessage(message, true);
   }
 
   /** Messages that come while a page is on its way may be newer than what the page has. */
