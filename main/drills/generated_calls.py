@@ -14,8 +14,7 @@ MAIN = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(MAIN))
 os.environ |= {"DJANGO_SETTINGS_MODULE": "main.settings", "SECRET_KEY": secrets.token_hex(), "ENV_FILE": "/dev/null"}
 os.environ |= dict.fromkeys(("LOGIN_RATE", "REGISTER_RATE", "SEARCH_RATE", "SEND_RATE", "OPEN_RATE", "REPORT_RATE"), "")
-# The calls take mails for a mail server that is away.
-os.environ |= {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": "9"}
+os.environ["EMAIL_HOST"] = "127.0.0.1"
 os.environ["PYTHONPATH"] = str(MAIN)
 
 import django  # noqa: E402
@@ -25,6 +24,7 @@ django.setup()
 from django.db import connection  # noqa: E402
 
 from harness.server import PORT, Server, prepare_database  # noqa: E402
+from harness.smtp import MailServer  # noqa: E402
 
 MUST_SUCCEED = (
     "GET /users/profile 200",
@@ -44,16 +44,20 @@ def main():
     config = str(MAIN / "drills/schemathesis.toml")
     schemathesis = [str(Path(sys.executable).parent / "schemathesis"), "--config-file", config, "run"]
     # In a temporary folder, so that it finds nothing of another run, and leaves nothing.
-    with Server() as server, tempfile.TemporaryDirectory() as folder:
-        result = subprocess.run(  # noqa: S603
-            [*schemathesis, f"http://127.0.0.1:{PORT}/schema", *sys.argv[1:]], cwd=folder
-        )
-        lines = server.lines()
+    with MailServer() as mails, tempfile.TemporaryDirectory() as folder:
+        os.environ["EMAIL_PORT"] = str(mails.port)
+        failed, lines = run([*schemathesis, f"http://127.0.0.1:{PORT}/schema", *sys.argv[1:]], folder)
     failures = [line for line in lines if "Traceback" in line or "Error" in line]
     # Requests that never get past a 404 would find nothing.
     failures += [f"Never answered well: {call}" for call in MUST_SUCCEED if not any(call in line for line in lines)]
     print("\n".join(failures))  # noqa: T201
-    sys.exit(result.returncode or bool(failures))
+    sys.exit(failed or bool(failures))
+
+
+def run(command, folder):
+    """Run the command beside a server; return its status, and what the server has logged."""
+    with Server() as server:
+        return subprocess.run(command, cwd=folder).returncode, server.lines()  # noqa: S603
 
 
 if __name__ == "__main__":
