@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check drill drill-leaks bench bench-events
+.PHONY: help run test quick check drill drill-leaks drill-mails bench bench-events
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -22,6 +22,10 @@ drill: ## kill and stall the running service, count what is lost; call it with t
 drill-leaks: ## try to learn hidden addresses, as a stranger among 10 000 people: some minutes
 	@scripts/install tests
 	@scripts/with-mariadb env/bin/python main/drills/run.py leaks
+
+drill-mails: ## kill the server while it sends mails; a mail server that is slow or away; strangers who ask: two minutes
+	@scripts/install tests
+	@scripts/with-mariadb env/bin/python main/drills/run.py mails
 
 bench: ## measure what every call costs, among up to a million people, and events: about half an hour
 	@scripts/bench run.py

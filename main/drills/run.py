@@ -33,9 +33,9 @@ DRILLS = {
     "leaks": lambda alice, bob: leaks.run(alice),
 }
 # These take minutes and run by name alone.
-LONG = {"leaks"}
+LONG = {"leaks", "mails"}
 # What these find hardly depends on the database: by default they run on MariaDB alone.
-ONCE = {"front", "mails"}
+ONCE = {"front", "reload", "big_account"}
 
 
 def main():
