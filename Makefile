@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test quick check drill drill-leaks drill-mails bench bench-events
+.PHONY: help run test test-page quick check drill drill-leaks drill-mails bench bench-events
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -9,6 +9,9 @@ run: ## install what is missing, prepare the database, and serve at http://127.0
 
 test: ## run the whole suite on a MariaDB server of its own, then on SQLite
 	@scripts/test
+
+test-page: ## run all tests of the chat page in a browser, also those that take long, on SQLite: three minutes
+	@QUICK=1 SLOW=1 scripts/test main/web
 
 quick: ## run one test file on SQLite, in seconds: make quick FILE=main/users/tests/test_login.py
 	@QUICK=1 scripts/test $(FILE)

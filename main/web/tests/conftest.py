@@ -32,6 +32,9 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.django_db(transaction=True))
 
 
+slow = pytest.mark.skipif(not os.environ.get("SLOW"), reason="It takes long: `make test-page` runs it.")
+
+
 @pytest.fixture(scope="package")
 def chromium():
     if connection.vendor == "sqlite" and not os.environ.get("QUICK"):

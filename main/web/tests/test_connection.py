@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from conversations.models import Message
 from delivery.tests.live import eventually
 from users.models import AuthToken
-from web.tests.conftest import PHONE
+from web.tests.conftest import PHONE, slow
 
 LOST = "No connection. What you write is sent when it is back."
 
@@ -29,6 +29,7 @@ def test_offline_and_back(alice, bob, private, browsers):
         chat.expect_texts(*texts)
 
 
+@slow
 def test_a_killed_server_and_back(alice, bob, private, browsers):
     at_alice, at_bob = browsers(alice), browsers(bob)
     server = at_alice.server
@@ -63,6 +64,7 @@ def test_what_was_written_while_the_server_was_away_is_sent_by_the_next_visit(al
         chat.expect_texts("Kept", "Kept, too")
 
 
+@slow
 def test_a_restart_of_the_server_is_not_noticed(alice, bob, private, browsers):
     at_alice, at_bob = browsers(alice), browsers(bob)
     at_alice.open("bob")

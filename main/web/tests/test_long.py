@@ -4,7 +4,9 @@ import pytest
 from playwright.sync_api import expect
 
 from conversations.models import Conversation, Membership
-from web.tests.conftest import DESK, PHONE
+from web.tests.conftest import DESK, PHONE, slow
+
+pytestmark = slow
 
 TOP_MESSAGE = """() => {
   const scroller = document.querySelector(".scroller"), edge = scroller.getBoundingClientRect().top;
