@@ -10,16 +10,21 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import takewhile
 from threading import Event
+from typing import Any
 
 from django.db import Error, connections, transaction
+from django.db.models import QuerySet
 
 from common.models import RateCounter
+from common.transactions import retried_transaction
 
 logger = logging.getLogger(__name__)
 
 # Functions that yield after each piece of work, and end when nothing is left. Apps add theirs.
 tasks: list[Callable[[], Iterator[None]]] = []
 
+# Rows of a piece of work.
+PIECE = 500
 # Seconds for which a call continues with its own work, and for which the server works at a time.
 SECONDS_OF_CALL, SECONDS_IN_BACKGROUND = 0.4, 5
 PAUSE_IN_BACKGROUND = 5
@@ -42,6 +47,29 @@ def work(pieces: Iterable[None], seconds: float = float("inf"), *, share: float 
 def work_after_commit(pieces: Iterable[None]) -> None:
     """Do some of the work after the commit. Errors are logged, and leave the rest for later."""
     transaction.on_commit(lambda: work(pieces, SECONDS_OF_CALL), robust=True)
+
+
+def remove_some(rows: QuerySet[Any]) -> bool:
+    """Remove some of the rows in a transaction of their own; return whether there were any."""
+    some = _some_of(rows)
+    if some is None:
+        return False
+    retried_transaction(some.delete)()
+    return True
+
+
+def update_some(rows: QuerySet[Any], **changes: Any) -> bool:
+    """Change some of the rows, which then are none of these any more; return whether there were any."""
+    some = _some_of(rows)
+    if some is None:
+        return False
+    retried_transaction(some.update)(**changes)
+    return True
+
+
+def _some_of(rows: QuerySet[Any]) -> QuerySet[Any] | None:
+    ids = list(rows.values_list("pk", flat=True)[:PIECE])
+    return rows.model._default_manager.filter(pk__in=ids) if ids else None
 
 
 def work_in_background(is_stopping: Event) -> None:

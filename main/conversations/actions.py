@@ -15,7 +15,6 @@ from conversations import guards
 from conversations.models import Conversation, Membership, Message
 from events.log import announce
 from events.models import Kind
-from users.deletion import PIECE, remove_some
 from users.guards import require_exchange
 from users.models import User
 
@@ -153,15 +152,12 @@ def leave_one(user_id: int) -> bool:
 
 def disown_some(user_id: int) -> bool:
     """Remove the sender from some messages of a deleted account; return whether there were any."""
-    ids = list(Message.objects.filter(sender=user_id).values_list("pk", flat=True)[:PIECE])
-    if ids:
-        retried_transaction(Message.objects.filter(pk__in=ids).update)(sender=None)
-    return bool(ids)
+    return upkeep.update_some(Message.objects.filter(sender=user_id), sender=None)
 
 
 def pieces_of_ended(conversation_id: int) -> Iterator[None]:
     """Remove the messages of an ended conversation, then its own row; yield after each piece."""
-    while remove_some(Message.objects.filter(conversation=conversation_id)):
+    while upkeep.remove_some(Message.objects.filter(conversation=conversation_id)):
         yield
     retried_transaction(Conversation.objects.filter(pk=conversation_id, memberships=None).delete)()
 

@@ -36,9 +36,6 @@ LEASE = "mail"
 LEASE_SECONDS, RENEWED_AFTER = 15, 5
 # Seconds between two looks at the outbox, and between two mails: calls should not become slower while many are sent.
 PAUSE, PAUSE_BETWEEN = 1, 0.02
-# Rows that are removed in one transaction.
-PIECE = 500
-
 # The only addresses that mail goes to: others would need quoting, which mail servers understand differently.
 ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@([^\s@\"'(),:;<>\\]+)")
 
@@ -180,7 +177,7 @@ def _while_leased(holder: str, function: Callable[[], object]) -> None:
 def pieces_of_old_mails() -> Iterator[None]:
     """Remove the rows of mails that were done long ago; yield after each piece."""
     while True:
-        oldest = Mail.objects.order_by("pk").values_list("pk", "created_at")[:PIECE]
+        oldest = Mail.objects.order_by("pk").values_list("pk", "created_at")[: upkeep.PIECE]
         old = [pk for pk, created_at in oldest if created_at < timezone.now() - KEPT_FOR]
         if not old:
             return

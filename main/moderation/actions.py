@@ -7,6 +7,7 @@ from django.db import IntegrityError
 from django.utils import timezone
 from rest_framework.exceptions import NotFound, ValidationError
 
+from common import upkeep
 from common.errors import BadRequest, Conflict, Forbidden, found
 from common.transactions import retried_transaction
 from conversations.guards import NO_CONVERSATION, find_conversation
@@ -14,7 +15,6 @@ from moderation import evidence
 from moderation.models import JSON, Decision, Report, What
 from users import actions
 from users.actions import AccountGone
-from users.deletion import PIECE
 from users.guards import NO_USER
 from users.models import User
 
@@ -84,19 +84,12 @@ def _read_evidence(report: Report) -> list[JSON]:
 
 def forget_some_reporters(user_id: int) -> bool:
     """Remove a deleted account from some of the reports that it made; return whether there were any."""
-    return _forget_some("reporter", user_id)
+    return upkeep.update_some(Report.objects.filter(reporter=user_id), reporter=None)
 
 
 def forget_some_reported(user_id: int) -> bool:
     """Remove a deleted account from some of the reports about it; return whether there were any."""
-    return _forget_some("reported", user_id)
-
-
-def _forget_some(field: str, user_id: int) -> bool:
-    ids = list(Report.objects.filter(**{field: user_id}).values_list("pk", flat=True)[:PIECE])
-    if ids:
-        retried_transaction(Report.objects.filter(pk__in=ids).update)(**{field: None})
-    return bool(ids)
+    return upkeep.update_some(Report.objects.filter(reported=user_id), reported=None)
 
 
 # Decisions

@@ -23,9 +23,6 @@ class Purpose(models.TextChoices):
     HANDED_OUT = "handed_out"  # sets a password; an operator has given it to the owner
 
 
-# Rows that are removed in one transaction.
-PIECE = 500
-
 SETTING_PASSWORD = (Purpose.RESET, Purpose.HANDED_OUT)
 
 LIFETIMES = {
@@ -95,8 +92,7 @@ def tie_of(user: AbstractUser, purpose: Purpose) -> str:
 
 def pieces_of_expired_codes() -> Iterator[None]:
     """Remove expired codes; yield after each piece."""
-    while ids := list(Code.objects.filter(expires_at__lt=timezone.now()).values_list("pk", flat=True)[:PIECE]):
-        retried_transaction(Code.objects.filter(pk__in=ids).delete)()
+    while upkeep.remove_some(Code.objects.filter(expires_at__lt=timezone.now())):
         yield
 
 

@@ -6,10 +6,9 @@ finds it, and its messages have no sender. The rows are removed in pieces (see c
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
 
 from django.db import IntegrityError
-from django.db.models import Model, QuerySet
+from django.db.models import Model
 from django.utils import timezone
 
 from common import upkeep
@@ -22,9 +21,6 @@ from users.models import SEARCHED, AuthToken, BlacklistEntry, ContactBookEntry, 
 from users.representations import FIELDS
 from users.search import SearchEntry
 from users.user_settings import UserSettings
-
-# Rows per piece of work.
-PIECE = 500
 
 # Functions that take the id of a deleted account, remove some of its rows, and return whether there were any. They run
 # in this order, each until nothing is left. Apps above this one add theirs.
@@ -74,16 +70,8 @@ def _remove_row(user_id: int) -> None:
     User.objects.filter(pk=user_id, deleted_at__isnull=False).delete()
 
 
-def remove_some(rows: QuerySet[Any]) -> bool:
-    """Remove some of the rows in a transaction of their own; return whether there were any."""
-    ids = list(rows.values_list("pk", flat=True)[:PIECE])
-    if ids:
-        retried_transaction(rows.model.objects.filter(pk__in=ids).delete)()
-    return bool(ids)
-
-
 def _removing(model: type[Model], field: str) -> Callable[[int], bool]:
-    return lambda user_id: remove_some(model._default_manager.filter(**{field: user_id}))
+    return lambda user_id: upkeep.remove_some(model._default_manager.filter(**{field: user_id}))
 
 
 steps += [

@@ -2,9 +2,9 @@
 
 import pytest
 
+from common import upkeep as upkeep_module
 from conversations import actions
 from conversations.models import Conversation, Membership, Message
-from users import deletion
 
 
 @pytest.fixture(params=[False, True], ids=["at once", "in the end"])
@@ -84,7 +84,7 @@ def test_a_piece_takes_the_account_out_of_one_conversation(as_alice, alice, grou
 
 
 def test_a_piece_takes_the_name_from_some_messages(as_alice, as_bob, alice, group, talk, monkeypatch):
-    monkeypatch.setattr(actions, "PIECE", 2)
+    monkeypatch.setattr(upkeep_module, "PIECE", 2)
     for number in range(3):
         talk.send(as_alice, group, str(number))
     talk.send(as_bob, group, "Mine")
@@ -97,7 +97,7 @@ def test_a_piece_takes_the_name_from_some_messages(as_alice, as_bob, alice, grou
 
 
 def test_an_ended_group_is_nobodys_while_its_messages_are_removed(as_alice, as_bob, group, talk, monkeypatch, upkeep):
-    monkeypatch.setattr(deletion, "PIECE", 2)
+    monkeypatch.setattr(upkeep_module, "PIECE", 2)
     for number in range(5):
         talk.send(as_alice, group, str(number))
     as_bob.delete(f"/conversations/{group}/members/bob")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from common import upkeep as upkeep_module
 from moderation import actions
 from moderation.models import Report, What
 from users import deletion
@@ -41,7 +42,7 @@ def test_a_deleted_name_that_is_taken_again_is_somebody_else(as_alice, as_bob, r
 
 
 def test_pieces_take_the_account_out_of_reports(as_alice, alice, bob, monkeypatch):
-    monkeypatch.setattr(actions, "PIECE", 2)
+    monkeypatch.setattr(upkeep_module, "PIECE", 2)
     Report.objects.bulk_create(
         Report(reporter=alice, reported=bob, username="bob", reason="spam", open_key=str(n)) for n in range(3)
     )

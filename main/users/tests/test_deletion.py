@@ -95,7 +95,7 @@ def test_nobody_can_note_an_account_that_was_read_before_it_was_deleted(remains_
 
 
 def test_a_piece_is_small(remains_of_alice, make_user, monkeypatch, queries):
-    monkeypatch.setattr(deletion, "PIECE", 2)
+    monkeypatch.setattr(upkeep_module, "PIECE", 2)
     for number in range(5):
         ContactBookEntry.objects.create(user1=make_user(f"fan{number}"), user2=remains_of_alice)
     pieces = deletion.pieces_of(remains_of_alice.pk)

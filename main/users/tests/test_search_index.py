@@ -79,7 +79,7 @@ def searcher(make_user):
     return make_user("searcher-anab")
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(crowd=crowds(), questions=st.lists(QUESTIONS, min_size=5, max_size=10), limit=st.integers(1, 7))
 def test_the_index_finds_whom_the_plain_way_finds(searcher, crowd, questions, limit):
     User.objects.exclude(pk=searcher.pk).delete()

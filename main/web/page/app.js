@@ -56,7 +56,7 @@ customElements.define(
     update(isNavigation = false) {
       applyTheme(store.settings?.theme);
       this.show(isNavigation);
-      this.tell();
+      this.showConnection();
       this.showTitle();
     }
 
@@ -112,7 +112,7 @@ customElements.define(
       places.find((place) => place.checkVisibility())?.focus();
     }
 
-    tell() {
+    showConnection() {
       const isLost = Boolean(session.token) && !store.isOnline;
       if (isLost) {
         this.patience ??= setTimeout(() => {

@@ -119,14 +119,5 @@ customElements.define(
         go("");
       });
     }
-
-    async act(action) {
-      this.problem.textContent = "";
-      try {
-        await action();
-      } catch (error) {
-        this.problem.textContent = error.message;
-      }
-    }
   },
 );

@@ -96,6 +96,20 @@ export class View extends HTMLElement {
   build() {}
 
   update() {}
+
+  /** Do what the user wants; why it was refused is told in the element `problem`. */
+  async act(action) {
+    this.tell("");
+    try {
+      await action();
+    } catch (error) {
+      this.tell(error.message);
+    }
+  }
+
+  tell(text) {
+    this.problem.textContent = text;
+  }
 }
 
 /** The way back to the list, where the screen has room for one of the two. */

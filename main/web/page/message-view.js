@@ -75,17 +75,8 @@ customElements.define(
     }
 
     tell(text) {
-      this.problem.textContent = text;
+      super.tell(text);
       this.problem.hidden = !text;
-    }
-
-    async act(action) {
-      this.tell("");
-      try {
-        await action();
-      } catch (error) {
-        this.tell(error.message);
-      }
     }
 
     // The messages

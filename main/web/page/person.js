@@ -113,15 +113,6 @@ customElements.define(
       ];
     }
 
-    async act(action) {
-      this.problem.textContent = "";
-      try {
-        await action();
-      } catch (error) {
-        this.problem.textContent = error.message;
-      }
-    }
-
     async askToBlacklist() {
       if (await ask(`Blacklist ${this.user.username}?`, BLACKLISTING, "Blacklist")) await this.setBlacklisted("POST");
     }

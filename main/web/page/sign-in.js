@@ -90,9 +90,11 @@ customElements.define(
 
     update() {
       const { name, argument, address } = route();
-      if (address === this.drawn) return; // what was entered stays
-      this.drawn = address;
-      const page = PAGES[name] ?? PAGES.login;
+      const isOfPage = name in PAGES; // any other address is where to go on after a login
+      const shown = isOfPage ? address : "";
+      if (shown === this.drawn) return; // what was entered stays
+      this.drawn = shown;
+      const page = isOfPage ? PAGES[name] : PAGES.login;
       const fields = page.fields(argument);
       const links = session.token ? [[null, "#", "Back to the chat"]] : LINKS.filter(([other]) => other !== page);
       fill(

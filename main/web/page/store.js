@@ -352,7 +352,7 @@ class Store extends EventTarget {
   }
 
   /** Tell the server that what is on the screen was read. */
-  async markRead() {
+  markRead() {
     const conversation = this.conversations.get(this.openId);
     if (!conversation?.unread_count || !this.isReading(conversation.id) || !this.isOnline) return;
     const { number } = conversation.last_message;

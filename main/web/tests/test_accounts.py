@@ -180,3 +180,13 @@ def test_everything_of_an_account_can_be_downloaded(alice, browsers):
     with chat.page.expect_download() as download:
         chat.click("Download my data")
     assert json.loads(Path(download.value.path()).read_text())["profile"]["username"] == "alice"
+
+
+def test_what_was_entered_at_the_sign_in_stays_when_the_place_to_go_on_to_changes(browsers):
+    chat = browsers(address="settings")
+    chat.fill(Username="dora")
+    change = (
+        "new Promise((done) => { addEventListener('hashchange', () => setTimeout(done)); location.hash = 'people' })"
+    )
+    chat.page.evaluate(change)
+    expect(chat.page.get_by_label("Username")).to_have_value("dora")
