@@ -1,0 +1,166 @@
+"""Queries that are compiled once.
+
+The ORM composes the SQL of a query anew each time it is run, which takes longer than the database takes to answer. A
+function marked as `compiled` makes a queryset of its parameters. It is called once, with a placeholder for each of
+them, and its SQL is kept. Each call then runs this SQL with its values:
+
+    @compiled
+    def numbers_after(conversation_id: int, number: int, *, limit: int) -> QuerySet[Message, tuple[int]]:
+        return Message.objects.filter(conversation=conversation_id, number__gt=number).values_list("number")[:limit]
+
+    numbers_after(5, 100, limit=50)  # [(101,), (102,), …]
+
+- The hints of the parameters say how values are passed to the database: int, str, bool, datetime, or a Sequence of one
+  of these for a lookup such as `id__in`. A value may be None only if the hint says so, since in a filter it matches
+  nothing. Neither does a number of more than 64 bits, which no column holds.
+- What comes after `*` is a part of the query, which is compiled for each of its values. They must be few.
+- The rows of a queryset are tuples, as `values_list` gives them. `Update` and `Insert` return how many rows changed.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from functools import update_wrapper
+from types import NoneType
+from typing import Any, NamedTuple, ParamSpec, TypeVar, get_args, get_origin, overload
+
+from django.core.exceptions import EmptyResultSet
+from django.db import DEFAULT_DB_ALIAS, connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.sql import InsertQuery, UpdateQuery
+
+FIELDS = {int: models.BigIntegerField, str: models.TextField, bool: models.BooleanField, datetime: models.DateTimeField}
+
+Arguments = ParamSpec("Arguments")
+Row = TypeVar("Row")
+
+
+class Update(NamedTuple):
+    queryset: models.QuerySet[Any]
+    values: dict[str, Any]
+
+
+class Insert(NamedTuple):
+    instance: models.Model
+
+
+class Placeholder(models.Expression):
+    """Stands for a value: the index is its place among all values of a call."""
+
+    def __init__(self, index: int, output_field: "models.Field[Any, Any]") -> None:
+        super().__init__(output_field)
+        self.index = index
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        return "%s", [self]
+
+
+class Parameter:
+    """A parameter of the function, by its type hint."""
+
+    def __init__(self, name: str, hint: Any) -> None:
+        self.name = name
+        kinds = set(get_args(hint)) if NoneType in get_args(hint) else {hint}
+        self.may_be_none = NoneType in kinds
+        [hint] = kinds - {NoneType}
+        self.is_list = get_origin(hint) is Sequence
+        self.field = FIELDS[get_args(hint)[0] if self.is_list else hint]()
+        self.is_prepared = isinstance(self.field, models.DateTimeField)  # other values are passed as they are
+
+    def values_of(self, argument: Any, database: BaseDatabaseWrapper) -> list[Any]:
+        if argument is None and not self.may_be_none:
+            raise TypeError(f"{self.name} must not be None.")
+        values = list(argument) if self.is_list else [argument]
+        if self.is_list and values:
+            # Repeated up to a power of two, so that a query is not compiled for every length of a list.
+            values += values[-1:] * ((1 << (len(values) - 1).bit_length()) - len(values))
+        if self.is_prepared:
+            return [self.field.get_db_prep_value(value, database) for value in values]
+        return values
+
+
+class Statement(NamedTuple):
+    sql: str
+    parameters: list[Any]  # placeholders, and values of the query's own
+    convert: Callable[[Iterable[Any]], Iterable[Any]] | None  # rows; None for a write
+
+    def run(self, values: Sequence[Any], database: BaseDatabaseWrapper) -> Any:
+        parameters = [values[each.index] if type(each) is Placeholder else each for each in self.parameters]
+        with database.cursor() as cursor:
+            cursor.execute(self.sql, parameters)
+            return cursor.rowcount if self.convert is None else list(self.convert(cursor.fetchall()))
+
+
+class Compiled:
+    """What `compiled` makes of a function."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        update_wrapper(self, function)
+        self.function = function
+        names = function.__code__.co_varnames[: function.__code__.co_argcount]
+        self.parameters = [Parameter(name, function.__annotations__[name]) for name in names]
+        self.statements: dict[tuple[Any, ...], Statement | None] = {}
+
+    def __call__(self, *arguments: Any, **parts: Any) -> Any:
+        database = connections[DEFAULT_DB_ALIAS]
+        values: list[Any] = []
+        lengths: list[int] = []
+        for parameter, argument in zip(self.parameters, arguments, strict=True):
+            new = parameter.values_of(argument, database)
+            values += new
+            lengths.append(len(new))
+        key = (database.vendor, *lengths, *parts.items())
+        if key not in self.statements:
+            self.statements[key] = self.compile(lengths, parts, database)
+        statement = self.statements[key]
+        try:
+            return [] if statement is None else statement.run(values, database)
+        except OverflowError:  # SQLite's for a number of more than 64 bits
+            return []
+
+    def compile(self, lengths: Sequence[int], parts: dict[str, Any], database: BaseDatabaseWrapper) -> Statement | None:
+        """The statement for lists of these lengths; None if it can find nothing."""
+        indexes = iter(range(sum(lengths)))
+        arguments: list[Any] = []
+        for parameter, length in zip(self.parameters, lengths, strict=True):
+            placeholders = [Placeholder(next(indexes), parameter.field) for _ in range(length)]
+            arguments.append(placeholders if parameter.is_list else placeholders[0])
+        described = self.function(*arguments, **parts)
+        compiler = query_of(described).get_compiler(connection=database)
+        try:
+            composed = compiler.as_sql()
+        except EmptyResultSet:
+            return None
+        [(sql, parameters)] = composed if isinstance(described, Insert) else [composed]
+        used = {each.index for each in parameters if isinstance(each, Placeholder)}
+        if len(used) < sum(lengths):
+            raise TypeError(
+                f"{self.function.__name__}: a lookup needs the value itself, or there is none for a parameter."
+            )
+        if isinstance(described, Insert | Update):
+            return Statement(sql, list(parameters), None)
+        converters = compiler.get_converters([column for column, *_ in compiler.select[: compiler.col_count]])
+        convert = (lambda rows: map(tuple, compiler.apply_converters(rows, converters))) if converters else iter
+        return Statement(sql, list(parameters), convert)
+
+
+def query_of(described: Any) -> Any:
+    if isinstance(described, Update):
+        query: Any = described.queryset.query.chain(UpdateQuery)
+        query.add_update_values(described.values)
+        return query
+    if isinstance(described, Insert):
+        meta = described.instance._meta
+        fields = [field for field in meta.concrete_fields if field is not meta.auto_field]
+        query = InsertQuery(type(described.instance))
+        query.insert_values(fields, [described.instance])
+        return query
+    return described.query
+
+
+@overload
+def compiled(function: Callable[Arguments, models.QuerySet[Any, Row]]) -> Callable[Arguments, list[Row]]: ...
+@overload
+def compiled(function: Callable[Arguments, Update | Insert]) -> Callable[Arguments, int]: ...
+def compiled(function: Callable[..., Any]) -> Any:
+    """Compile the query of the function once, and run it at every call."""
+    return Compiled(function)
