@@ -9,10 +9,9 @@ from hashlib import sha256
 from django.db import connection
 from django.http import JsonResponse
 
-from users.models import AuthToken, User
-from users.representations import FIELDS
+from users.models import PROFILE_FIELDS, AuthToken, User
 
-COLUMNS = ", ".join(f"u.{field}" for field in FIELDS)
+COLUMNS = ", ".join(f"u.{field}" for field in PROFILE_FIELDS)
 
 
 def digest_of(request):
@@ -21,13 +20,13 @@ def digest_of(request):
 
 def orm(request):
     token = AuthToken.objects.unexpired().select_related("user").get(digest=digest_of(request), user__is_active=True)
-    return JsonResponse({field: getattr(token.user, field) for field in FIELDS})
+    return JsonResponse({field: getattr(token.user, field) for field in PROFILE_FIELDS})
 
 
 def orm_twice(request):
     AuthToken.objects.unexpired().select_related("user").get(digest=digest_of(request), user__is_active=True)
     other = User.objects.get(username_key="bob", is_active=True)
-    return JsonResponse({field: getattr(other, field) for field in FIELDS})
+    return JsonResponse({field: getattr(other, field) for field in PROFILE_FIELDS})
 
 
 def raw(request):
@@ -37,4 +36,4 @@ def raw(request):
             "WHERE t.digest = %s AND t.last_used > %s AND u.is_active",
             [digest_of(request), datetime.now(UTC).replace(tzinfo=None) - timedelta(days=30)],
         )
-        return JsonResponse(dict(zip(FIELDS, cursor.fetchone(), strict=True)))
+        return JsonResponse(dict(zip(PROFILE_FIELDS, cursor.fetchone(), strict=True)))

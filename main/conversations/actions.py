@@ -1,12 +1,14 @@
 """Writes. Whatever depends on the state of a conversation locks it first, so that it still holds at the commit."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 
 from django.db import IntegrityError
 from django.utils import timezone
 from rest_framework.exceptions import NotFound, ValidationError
 
 from common import upkeep
+from common.compiled import Insert, Update, compiled
 from common.errors import BadRequest, Conflict, found
 from common.keys import text_key
 from common.rates import Limit
@@ -24,7 +26,7 @@ MAX_MEMBERS = 256
 
 
 def open_private(user: User, other: User) -> tuple[Conversation, bool]:
-    """Return the pair's conversation, as the user sees it, and whether it is new."""
+    """Return the pair's conversation, and whether it is new."""
     if user == other:
         raise BadRequest("This cannot be done with yourself.")
     try:
@@ -32,7 +34,7 @@ def open_private(user: User, other: User) -> tuple[Conversation, bool]:
     except IntegrityError:
         # The other user has opened it at the same moment, or one of the accounts was deleted.
         created = False
-    conversation = Conversation.objects.of(user).filter(pair_key=Conversation.pair_key_of(user, other)).first()
+    conversation = Conversation.objects.filter(members=user, pair_key=Conversation.pair_key_of(user, other)).first()
     if conversation is None:
         raise NotFound("There is no such user.")
     return conversation, created
@@ -53,10 +55,9 @@ def _open_private(user: User, other: User) -> bool:
 def create_group(user: User, name: str, member_ids: Sequence[int]) -> Conversation:
     """Create a group of the user, who owns it, and the members; return it."""
     try:
-        conversation = _create_group(user, name, member_ids)
+        return _create_group(user, name, member_ids)
     except IntegrityError:
         raise ValidationError({"members": ["One of them deleted their account just now."]}) from None
-    return Conversation.objects.of(user).get(pk=conversation.pk)
 
 
 @retried_transaction
@@ -90,8 +91,7 @@ def mark_read(user: User, conversation_id: int, number: int) -> None:
     """Move the user's mark forward to the number, but not past the last message."""
     conversation = guards.find_conversation(user, conversation_id)
     number = min(number, conversation.last_number)
-    behind = Membership.objects.filter(conversation=conversation, user=user, read_number__lt=number)
-    if behind.update(read_number=number):
+    if _move_mark(conversation.pk, user.pk, number):
         announce(Kind.READ, user_id=user.pk, conversation_id=conversation.pk, number=number)
 
 
@@ -198,24 +198,44 @@ def send_message(user: User, conversation_id: int, text: str, client_id: str | N
         earlier = conversation.messages.filter(sender=user, client_id=client_id).first()
         if earlier is not None:
             return earlier, False
-    conversation.last_number += 1
+    number, now = conversation.last_number + 1, timezone.now()
     # This moves the sender's mark, and checks under the lock that the sender is still a member.
-    if not conversation.memberships.filter(user=user).update(read_number=conversation.last_number):
+    if not _move_mark(conversation.pk, user.pk, number):
         raise NotFound(guards.NO_CONVERSATION)
     guards.require_counterpart(conversation, user)
-
-    conversation.last_activity = timezone.now()
-    conversation.save(update_fields=["last_number", "last_activity"])
-    message = Message.objects.create(
-        conversation=conversation,
-        number=conversation.last_number,
-        sender=user,
-        text=text,
-        created_at=conversation.last_activity,
-        client_id=client_id,
-    )
-    announce(Kind.MESSAGE, conversation_id=conversation.pk, number=message.number)
+    _move_on(conversation.pk, number, now)
+    _insert_message(conversation.pk, number, user.pk, text, now, client_id)
+    announce(Kind.MESSAGE, conversation_id=conversation.pk, number=number)
+    message = Message(conversation=conversation, number=number, text=text, created_at=now, client_id=client_id)
     return message, True
+
+
+@compiled
+def _move_mark(conversation_id: int, user_id: int, number: int) -> Update:
+    behind = Membership.objects.filter(conversation=conversation_id, user=user_id, read_number__lt=number)
+    return Update(behind, {"read_number": number})
+
+
+@compiled
+def _move_on(conversation_id: int, number: int, now: datetime) -> Update:
+    conversation = Conversation.objects.filter(pk=conversation_id)
+    return Update(conversation, {"last_number": number, "last_activity": now})
+
+
+@compiled
+def _insert_message(
+    conversation_id: int, number: int, sender_id: int, text: str, created_at: datetime, client_id: str | None
+) -> Insert:
+    return Insert(
+        Message(
+            conversation_id=conversation_id,
+            number=number,
+            sender_id=sender_id,
+            text=text,
+            created_at=created_at,
+            client_id=client_id,
+        )
+    )
 
 
 @retried_transaction

@@ -3,19 +3,32 @@
 What is checked of a locked conversation holds until the end of the transaction.
 """
 
+from typing import Any
+
+from django.db import connection
+from django.db.models import QuerySet
 from rest_framework.exceptions import NotFound
 
+from common.compiled import compiled
 from common.errors import Forbidden, found
-from conversations.models import Conversation, Message
+from conversations.models import Conversation, Message, Seen
 from users.guards import require_exchange
 from users.models import User
 
+COLUMNS = [field.attname for field in Conversation._meta.concrete_fields]
 NO_CONVERSATION = "There is no such conversation."
 
 
-def find_conversation(user: User, conversation_id: int) -> Conversation:
+def find_conversation(user: User, conversation_id: int) -> Seen:
     """The conversation as the user sees it, or 404. Others cannot tell whether it exists."""
-    return found(Conversation.objects.of(user).filter(pk=conversation_id).first(), NO_CONVERSATION)
+    for row in _find(user.pk, conversation_id):
+        return Seen._make(row)
+    raise NotFound(NO_CONVERSATION)
+
+
+@compiled
+def _find(user_id: int, conversation_id: int) -> QuerySet[Conversation, Any]:
+    return Conversation.objects.of(user_id).filter(pk=conversation_id).seen()
 
 
 def lock(user: User, conversation_id: int) -> Conversation:
@@ -27,7 +40,14 @@ def lock(user: User, conversation_id: int) -> Conversation:
 
 
 def lock_unchecked(user: User, conversation_id: int) -> Conversation:
-    return found(Conversation.objects.locked_for(user.pk).filter(pk=conversation_id).first(), NO_CONVERSATION)
+    for row in _lock(user.pk, conversation_id):
+        return Conversation.from_db(connection.alias, COLUMNS, row)
+    raise NotFound(NO_CONVERSATION)
+
+
+@compiled
+def _lock(user_id: int, conversation_id: int) -> QuerySet[Conversation, Any]:
+    return Conversation.objects.locked_for(user_id).filter(pk=conversation_id).values_list(*COLUMNS)
 
 
 def lock_own_message(user: User, conversation_id: int, number: int) -> tuple[Conversation, Message]:

@@ -1,6 +1,5 @@
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from django.conf import settings
 from django.db import models
@@ -11,10 +10,37 @@ from common.keys import ExactCharField
 from users.models import User
 
 
+class Seen(NamedTuple):
+    """A conversation as it is read, without the cost of a model instance, and the reader's mark."""
+
+    pk: int
+    kind: str
+    name: str
+    owner_id: int | None
+    created_at: datetime
+    last_number: int
+    last_activity: datetime
+    read_number: int = 0
+
+    @property
+    def is_private(self) -> bool:
+        return self.kind == Conversation.Kind.PRIVATE
+
+
 class ConversationQuerySet(models.QuerySet["Conversation"]):
-    def of(self, user: User) -> Self:
+    def of(self, user_id: int) -> Self:
         """The user's conversations, each with the user's `read_number`."""
-        return self.filter(memberships__user=user).annotate(read_number=F("memberships__read_number"))
+        return self.filter(memberships__user=user_id).annotate(read_number=F("memberships__read_number"))
+
+    def latest_first(self) -> Self:
+        return self.order_by("-last_activity", "-pk")
+
+    def before(self, last_activity: datetime, pk: int) -> Self:
+        return self.filter(Q(last_activity__lt=last_activity) | Q(last_activity=last_activity, pk__lt=pk))
+
+    def seen(self) -> "models.QuerySet[Conversation, Any]":
+        """Of conversations of a user: the values of Seen."""
+        return self.values_list(*Seen._fields)
 
     def locked_for(self, user_id: int) -> Self:
         """The user's conversations, locked until the end of the transaction. No other row is locked.
@@ -23,20 +49,6 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         """
         own = Membership.objects.filter(conversation=OuterRef("pk"), user=user_id)
         return self.select_for_update().filter(Exists(own))
-
-    def page(
-        self, limit: int, after: Sequence[Any] | None = None
-    ) -> tuple[Sequence["Conversation"], tuple[str, int] | None]:
-        """One page, latest activity first, as (conversations, position of the last one if there are more)."""
-        conversations = self.order_by("-last_activity", "-pk")
-        if after is not None:
-            moment, pk = datetime.fromisoformat(after[0]), after[1]
-            conversations = conversations.filter(Q(last_activity__lt=moment) | Q(last_activity=moment, pk__lt=pk))
-        conversations = list(conversations[: limit + 1])
-        if len(conversations) <= limit:
-            return conversations, None
-        last = conversations[limit - 1]
-        return conversations[:limit], (last.last_activity.isoformat(), last.pk)
 
 
 class Conversation(models.Model):
@@ -60,8 +72,6 @@ class Conversation(models.Model):
     members = models.ManyToManyField(settings.AUTH_USER_MODEL, through="Membership", related_name="conversations")
 
     objects = ConversationQuerySet.as_manager()
-
-    read_number: int  # of the user, where ConversationQuerySet.of was asked
 
     class Meta:
         constraints = [

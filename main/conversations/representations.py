@@ -1,43 +1,72 @@
 """What a client sees of conversations and messages, as dicts, in a fixed number of queries."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db.models import F, QuerySet
 
-from conversations.models import Conversation, Membership, Message
+from common.compiled import compiled
+from conversations.models import Conversation, Membership, Message, Seen
 from users.models import User
 
-MESSAGE_FIELDS = ("conversation", "number", "text", "created_at", "edited_at", "deleted", "client_id")
+COLUMNS = (
+    "conversation",
+    "number",
+    "sender__username",
+    "text",
+    "created_at",
+    "edited_at",
+    "deleted",
+    "client_id",
+    "sender",
+)
+# Higher than the number of any message.
+MAX_NUMBER = (1 << 63) - 1
 
 Representation = dict[str, Any]
+Sent = tuple[int | None, Representation]  # the id of the sender, and the message as the sender sees it
 
 
 def of_messages(messages: QuerySet[Message], user: User) -> list[Representation]:
     """Of a queryset of messages, as the user sees them."""
-    return [as_seen_by(user.pk, sender_id, message) for sender_id, message in with_senders(messages)]
+    return as_seen(with_senders(messages), user)
 
 
-def with_senders(messages: QuerySet[Message]) -> list[tuple[int | None, Representation]]:
-    """Of a queryset of messages, as (id of the sender, representation for the sender)."""
-    rows = messages.values(*MESSAGE_FIELDS, "sender_id", sender_name=F("sender__username"))
-    return [
-        (
-            row["sender_id"],
-            {
-                "conversation": row["conversation"],
-                "number": row["number"],
-                "sender": row["sender_name"] or None,  # empty while a deleted account is being removed
-                "text": row["text"],
-                "created_at": row["created_at"],
-                "edited_at": row["edited_at"],
-                "deleted": row["deleted"],
-                "client_id": row["client_id"],
-            },
-        )
-        for row in rows
-    ]
+def as_seen(messages: Iterable[Sent], user: User) -> list[Representation]:
+    return [as_seen_by(user.pk, sender_id, message) for sender_id, message in messages]
+
+
+def messages_before(conversation_id: int, number: int | None, user: User, limit: int) -> list[Representation]:
+    """The last messages before the number, the newest first."""
+    rows = _before(conversation_id, MAX_NUMBER if number is None else number, number=limit)
+    return as_seen(map(from_row, rows), user)
+
+
+def messages_after(conversation_id: int, number: int, user: User, limit: int) -> list[Representation]:
+    """The first messages after the number, the oldest first."""
+    return as_seen(map(from_row, _after(conversation_id, number, number=limit)), user)
+
+
+def with_senders(messages: QuerySet[Message]) -> list[Sent]:
+    """Of a queryset of messages, each with the id of the sender."""
+    return list(map(from_row, messages.values_list(*COLUMNS)))
+
+
+def from_row(row: tuple[Any, ...]) -> Sent:
+    """From the values of COLUMNS."""
+    conversation, number, sender, text, created_at, edited_at, deleted, client_id, sender_id = row
+    return sender_id, {
+        "conversation": conversation,
+        "number": number,
+        "sender": sender or None,  # empty while a deleted account is being removed
+        "text": text,
+        "created_at": created_at,
+        "edited_at": edited_at,
+        "deleted": deleted,
+        "client_id": client_id,
+    }
 
 
 def as_seen_by(user_id: int, sender_id: int | None, message: Representation) -> Representation:
@@ -59,12 +88,24 @@ def of_own_message(message: Message, user: User) -> Representation:
     }
 
 
-def of_conversations(conversations: Sequence[Conversation], user: User) -> list[Representation]:
-    """Of conversations with the user's `read_number`: two queries, whatever their number."""
+def page_of(
+    user: User, limit: int, after: Sequence[Any] | None = None
+) -> tuple[list[Representation], tuple[str, int] | None]:
+    """The user's conversations, latest activity first: a page, and the position of its last one if there are more."""
+    if after is None:
+        rows = _latest(user.pk, number=limit + 1)
+    else:
+        rows = _latest_before(user.pk, datetime.fromisoformat(after[0]), after[1], number=limit + 1)
+    found = list(map(Seen._make, rows))
+    page, last = found[:limit], found[limit - 1] if len(found) > limit else None
+    return of_conversations(page, user), last and (last.last_activity.isoformat(), last.pk)
+
+
+def of_conversations(conversations: Sequence[Seen], user: User) -> list[Representation]:
+    """Of conversations as the user sees them: two queries, whatever their number."""
     ids = [conversation.pk for conversation in conversations]
     members: defaultdict[int, dict[int | None, str]] = defaultdict(dict)
-    memberships = Membership.objects.filter(conversation__in=ids).remaining()
-    for conversation_id, user_id, username in memberships.values_list("conversation", "user", "user__username"):
+    for conversation_id, user_id, username in _members(ids):
         members[conversation_id][user_id] = username
     last_messages = last_messages_of(ids)
     return [
@@ -79,28 +120,29 @@ def for_members(ids: Collection[int], user_ids: Collection[int]) -> Iterator[tup
     Three queries, whatever the numbers.
     """
     last_messages = last_messages_of(ids)
-    conversations = Conversation.objects.in_bulk(ids)
+    found = Conversation.objects.filter(pk__in=ids).values_list(*Seen._fields[:-1])
     members: defaultdict[int, dict[int | None, str]] = defaultdict(dict)
     marks: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    conversations = list(map(Seen._make, ((*row, 0) for row in found)))
     memberships = Membership.objects.filter(conversation__in=ids).remaining()
     for pk, user_id, name, mark in memberships.values_list("conversation", "user", "user__username", "read_number"):
         members[pk][user_id] = name
         marks[pk][user_id] = mark
-    for pk, conversation in conversations.items():
+    for conversation in conversations:
+        pk = conversation.pk
         for user_id in marks[pk].keys() & user_ids:
             mark = min(marks[pk][user_id], conversation.last_number)  # which may have been read before the mark moved
             yield pk, user_id, of_conversation(conversation, members[pk], last_messages, user_id, mark)
 
 
-def last_messages_of(ids: Collection[int]) -> dict[object, tuple[int | None, Representation]]:
-    last = Message.objects.filter(conversation__in=ids, number=F("conversation__last_number"))
-    return {message["conversation"]: (sender_id, message) for sender_id, message in with_senders(last)}
+def last_messages_of(ids: Collection[int]) -> dict[object, Sent]:
+    return {row[0]: from_row(row) for row in _last(list(ids))}
 
 
 def of_conversation(
-    conversation: Conversation,
+    conversation: Seen,
     members: dict[int | None, str],
-    last_messages: dict[object, tuple[int | None, Representation]],
+    last_messages: dict[object, Sent],
     user_id: int,
     read_number: int,
 ) -> Representation:
@@ -117,8 +159,45 @@ def of_conversation(
     }
 
 
-def owner_of(conversation: Conversation, members: dict[int | None, str]) -> str | None:
+def owner_of(conversation: Seen, members: dict[int | None, str]) -> str | None:
     """The owner's name, from the members' names by id. After a deleted owner the longest-standing member follows."""
     if conversation.is_private:
         return None
     return members.get(conversation.owner_id) or next(iter(members.values()), None)
+
+
+# Queries that many calls run, compiled once.
+
+
+@compiled
+def _before(conversation_id: int, before: int, *, number: int) -> QuerySet[Message, Any]:
+    messages = Message.objects.filter(conversation=conversation_id, number__lt=before)
+    return messages.order_by("-number").values_list(*COLUMNS)[:number]
+
+
+@compiled
+def _after(conversation_id: int, after: int, *, number: int) -> QuerySet[Message, Any]:
+    messages = Message.objects.filter(conversation=conversation_id, number__gt=after)
+    return messages.order_by("number").values_list(*COLUMNS)[:number]
+
+
+@compiled
+def _last(conversation_ids: Sequence[int]) -> QuerySet[Message, Any]:
+    last = Message.objects.filter(conversation__id__in=conversation_ids, number=F("conversation__last_number"))
+    return last.values_list(*COLUMNS)
+
+
+@compiled
+def _members(conversation_ids: Sequence[int]) -> QuerySet[Membership, tuple[int, int, str]]:
+    memberships = Membership.objects.filter(conversation__id__in=conversation_ids)
+    return memberships.remaining().values_list("conversation", "user", "user__username")
+
+
+@compiled
+def _latest(user_id: int, *, number: int) -> QuerySet[Conversation, Any]:
+    return Conversation.objects.of(user_id).latest_first().seen()[:number]
+
+
+@compiled
+def _latest_before(user_id: int, last_activity: datetime, pk: int, *, number: int) -> QuerySet[Conversation, Any]:
+    return Conversation.objects.of(user_id).before(last_activity, pk).latest_first().seen()[:number]

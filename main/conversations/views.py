@@ -9,7 +9,6 @@ from rest_framework.views import APIView
 from common.pagination import paged, paged_by, read_cursor, read_limit, read_number
 from common.serializers import validated
 from conversations import actions, guards, representations
-from conversations.models import Conversation
 from conversations.serializers import (
     GroupNameSerializer,
     GroupSerializer,
@@ -27,30 +26,30 @@ from users.guards import find_user
 class ConversationsView(APIView):
     def get(self, request: UserRequest) -> Response:
         limit = read_limit(request, default=20)
-        conversations, more_after = Conversation.objects.of(request.user).page(limit, after=read_cursor(request))
-        return paged(request, representations.of_conversations(conversations, request.user), more_after)
+        conversations, more_after = representations.page_of(request.user, limit, after=read_cursor(request))
+        return paged(request, conversations, more_after)
 
 
 class PrivateConversationView(APIView):
     def post(self, request: UserRequest, username: str) -> Response:
         conversation, created = actions.open_private(request.user, find_user(username))
-        return answer(conversation, request, status.HTTP_201_CREATED if created else status.HTTP_200_OK)
+        return answer(conversation.pk, request, status.HTTP_201_CREATED if created else status.HTTP_200_OK)
 
 
 class GroupsView(APIView):
     def post(self, request: UserRequest) -> Response:
         group = validated(GroupSerializer, request)
         conversation = actions.create_group(request.user, group["name"], group["members"])
-        return answer(conversation, request, status.HTTP_201_CREATED)
+        return answer(conversation.pk, request, status.HTTP_201_CREATED)
 
 
 class ConversationView(APIView):
     def get(self, request: UserRequest, pk: int) -> Response:
-        return answer(guards.find_conversation(request.user, pk), request)
+        return answer(pk, request)
 
     def put(self, request: UserRequest, pk: int) -> Response:
         actions.rename_group(request.user, pk, validated_within(pk, GroupNameSerializer, request)["name"])
-        return answer(guards.find_conversation(request.user, pk), request)
+        return answer(pk, request)
 
 
 class MemberView(APIView):
@@ -58,7 +57,7 @@ class MemberView(APIView):
         # First of all: others must not learn anything, not even which users exist.
         guards.find_conversation(request.user, pk)
         actions.add_member(request.user, pk, find_user(username))
-        return answer(guards.find_conversation(request.user, pk), request, status.HTTP_201_CREATED)
+        return answer(pk, request, status.HTTP_201_CREATED)
 
     def delete(self, request: UserRequest, pk: int, username: str) -> Response:
         actions.remove_member(request.user, pk, username)
@@ -78,17 +77,15 @@ class MessagesView(APIView):
     throttle_classes = [SendThrottle]
 
     def get(self, request: UserRequest, pk: int) -> Response:
-        messages = guards.find_conversation(request.user, pk).messages
+        guards.find_conversation(request.user, pk)
         limit = read_limit(request, default=50)
         before, after = read_number(request, "before"), read_number(request, "after")
         if before is not None and after is not None:
             raise ValidationError({"after": ["Cannot go together with before."]})
         if after is not None:
-            page, direction = messages.filter(number__gt=after).order_by("number"), "after"
+            page, direction = representations.messages_after(pk, after, request.user, limit + 1), "after"
         else:
-            page = messages.order_by("-number")
-            page, direction = page if before is None else page.filter(number__lt=before), "before"
-        page = representations.of_messages(page[: limit + 1], request.user)
+            page, direction = representations.messages_before(pk, before, request.user, limit + 1), "before"
         if len(page) <= limit:
             return Response(page)
         return paged_by(request, page[:limit], direction, page[limit - 1]["number"])
@@ -120,6 +117,7 @@ def validated_within(pk: int, serializer_class: type[Serializer], request: UserR
         raise
 
 
-def answer(conversation: Conversation, request: UserRequest, status: int = status.HTTP_200_OK) -> Response:
+def answer(pk: int, request: UserRequest, status: int = status.HTTP_200_OK) -> Response:
+    conversation = guards.find_conversation(request.user, pk)
     [representation] = representations.of_conversations([conversation], request.user)
     return Response(representation, status)

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
+from common.compiled import compiled
 from common.database import placeholders
 from conversations import representations as conversations
-from conversations.models import Conversation, Message
+from conversations.models import Conversation, Membership, Message
 from events.models import MEMBERSHIP_KINDS, Kind, Row
 from users import representations as users
 from users.availability import those_who_rest
@@ -67,19 +68,24 @@ def members_of(conversation_ids: Collection[int | None], user_ids: Collection[in
     """Those of the users who are members, by conversation."""
     members: defaultdict[int | None, set[int]] = defaultdict(set)
     if conversation_ids and user_ids:
-        few = user_ids if len(user_ids) <= FEW_USERS else ()
-        # In SQL, since this is asked twice for every message.
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT conversation_id, user_id FROM conversations_membership"  # noqa: S608
-                f" WHERE conversation_id IN ({placeholders(conversation_ids)})"
-                + (f" AND user_id IN ({placeholders(few)})" if few else ""),
-                [*conversation_ids, *few],
-            )
-            for conversation_id, user_id in cursor.fetchall():
-                if user_id in user_ids:
-                    members[conversation_id].add(user_id)
+        conversations = [pk for pk in conversation_ids if pk is not None]
+        few = len(user_ids) <= FEW_USERS
+        rows = _members_among(conversations, list(user_ids)) if few else _all_members(conversations)
+        for conversation_id, user_id in rows:
+            if user_id in user_ids:
+                members[conversation_id].add(user_id)
     return members
+
+
+@compiled
+def _all_members(conversation_ids: Sequence[int]) -> QuerySet[Membership, tuple[int, int]]:
+    return Membership.objects.filter(conversation__id__in=conversation_ids).values_list("conversation", "user")
+
+
+@compiled
+def _members_among(conversation_ids: Sequence[int], user_ids: Sequence[int]) -> QuerySet[Membership, tuple[int, int]]:
+    among = Membership.objects.filter(conversation__id__in=conversation_ids, user__id__in=user_ids)
+    return among.values_list("conversation", "user")
 
 
 def changes_behind(position: int, conversation_ids: Collection[int | None], user_ids: Collection[int]) -> list[Row]:

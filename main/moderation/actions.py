@@ -74,7 +74,7 @@ def _read_evidence(report: Report) -> list[JSON]:
     messages = []
     # A number may be too large for the database.
     if report.number <= conversation.last_number:
-        messages = evidence.read(conversation, report.number)
+        messages = evidence.read(conversation.pk, report.number)
     if not messages or messages[-1]["number"] != report.number:
         raise ValidationError({"number": ["There is no such message."]})
     if messages[-1]["sender_id"] != report.reported_id:

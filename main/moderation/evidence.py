@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from conversations.models import Conversation
+from conversations.models import Message
 from moderation.models import JSON
 from users.models import User
 from users.user_settings import as_json
@@ -12,9 +12,9 @@ from users.user_settings import as_json
 BEFORE = 5
 
 
-def read(conversation: Conversation, number: int) -> list[JSON]:
+def read(conversation_id: int, number: int) -> list[JSON]:
     """The message and those before it, the oldest first, as they are now. One statement, so that they fit together."""
-    messages = conversation.messages.filter(number__lte=number, number__gte=number - BEFORE).order_by("number")
+    messages = Message.objects.filter(conversation=conversation_id, number__lte=number, number__gte=number - BEFORE)
     return [
         {
             "number": message.number,
@@ -24,7 +24,7 @@ def read(conversation: Conversation, number: int) -> list[JSON]:
             "edited_at": message.edited_at and message.edited_at.isoformat(),
             "deleted": message.deleted,
         }
-        for message in messages
+        for message in messages.order_by("number")
     ]
 
 

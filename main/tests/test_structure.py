@@ -27,14 +27,16 @@ MAY_IMPORT = {
 # Each module may import those before it.
 LAYERS = {
     "common": """
-        keys validators access database errors handlers addresses logs transactions models rates upkeep middleware
-        negotiation parsers serializers pagination exports checks health openapi views documentation admin
+        keys validators access database compiled errors handlers addresses logs transactions models rates upkeep
+        middleware negotiation parsers renderers serializers pagination exports checks health openapi views
+        documentation admin
     """,
     "events": "models log",
     "mail": "models smtp outbox checks admin",
     "users": """
-        validators hashers hours user_settings availability representations search codes models exports deletion guards
-        throttles letters actions receivers authentication middleware serializers views documentation urls admin
+        validators hashers hours user_settings search codes models representations availability finding exports
+        deletion guards throttles letters actions receivers authentication middleware serializers views documentation
+        urls admin
     """,
     "conversations": """
         models representations exports guards throttles actions receivers serializers views documentation urls admin

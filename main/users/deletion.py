@@ -17,8 +17,7 @@ from events.log import announce
 from events.models import Kind
 from mail.models import Mail
 from users.codes import Code
-from users.models import SEARCHED, AuthToken, BlacklistEntry, ContactBookEntry, User
-from users.representations import FIELDS
+from users.models import PROFILE_FIELDS, SEARCHED, AuthToken, BlacklistEntry, ContactBookEntry, User
 from users.search import SearchEntry
 from users.user_settings import UserSettings
 
@@ -32,7 +31,7 @@ def vanish(user: User) -> None:
     SearchEntry.objects.replace(user, user.entries, set())
     # No name has such a key: names have no line breaks.
     key = f"\n{user.pk}"
-    emptied = dict.fromkeys((*FIELDS, *SEARCHED), "")
+    emptied = dict.fromkeys((*PROFILE_FIELDS, *SEARCHED), "")
     User.objects.filter(pk=user.pk).update(
         **emptied,
         username_key=key,

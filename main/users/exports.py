@@ -21,7 +21,7 @@ def contacts_of(user: User) -> Items:
     for chunk in chunks(entries, "user2"):
         added_at = dict(chunk)
         people = User.objects.active().filter(pk__in=added_at)
-        rows = people.values_list("pk", *representations.lookups("", user))
+        rows = people.values_list("pk", *representations.columns("", user.pk))
         yield [{"user": representations.from_row(row, user), "created_at": added_at[pk]} for pk, *row in rows]
 
 

@@ -29,7 +29,7 @@ def find_user(username: str) -> User:
 
 def find_user_as_seen(username: str, viewer: User) -> tuple[User, representations.Representation]:
     """The active account of that name, of which only the id is read, and what the viewer sees of it; or 404."""
-    columns = ("pk", *representations.lookups("", viewer))
+    columns = ("pk", *representations.columns("", viewer.pk))
     pk, *row = found(User.objects.active().named(username).values_list(*columns).first(), NO_USER)
     return User(pk=pk), representations.from_row(row, viewer)
 

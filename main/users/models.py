@@ -2,7 +2,7 @@ import re
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, ClassVar, Self
 
@@ -11,22 +11,24 @@ from django.contrib.auth.models import AbstractUser
 from django.contrib.auth.models import UserManager as DjangoUserManager
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, models, transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.functional import cached_property
 
+from common.compiled import compiled
 from common.database import placeholders
 from common.keys import ExactCharField, KeyField, text_key
 from common.validators import refuse_control_characters, refuse_control_characters_within_lines, refuse_long_keys
 from events.log import announce
 from events.models import Kind
 from mail import outbox
-from users import representations
 from users.codes import SETTING_PASSWORD
 from users.search import Entry, SearchEntry, entries_of, is_entry_of
 from users.user_settings import UserSettings
 from users.validators import validate_username
 
+# What the API shows of a user.
+PROFILE_FIELDS = ("username", "email", "first_name", "last_name", "bio", "phone_number")
 # The columns of a user from which the search index is made.
 SEARCHED = ("search_text", "address_text")
 
@@ -123,7 +125,7 @@ class User(AbstractUser):
             super().save(update_fields=fields, **kwargs)
             if is_new:
                 return
-            if fields is None or not set(representations.FIELDS).isdisjoint(fields):
+            if fields is None or not set(PROFILE_FIELDS).isdisjoint(fields):
                 announce(Kind.PROFILE, user_id=self.pk)
             if has_new_password or not self.has_usable_password():
                 self.end_tokens(Kind.PASSWORD)
@@ -275,23 +277,10 @@ class ContactBookEntry(Pair):
 
 class BlacklistEntryQuerySet(models.QuerySet["BlacklistEntry"]):
     def status(self, user: User, username: str, *, deactivated: bool = False) -> tuple[bool, bool] | None:
-        """Whether the user has blacklisted the other, and the other the user; None if there is no such other.
-
-        In SQL: composing these two subqueries with the ORM took longer than the rest of the call.
-        """
-        with connection.cursor() as cursor:
-            cursor.execute(
-                """
-                SELECT
-                    EXISTS (SELECT 1 FROM users_blacklistentry WHERE user1_id = %s AND user2_id = users_user.id),
-                    EXISTS (SELECT 1 FROM users_blacklistentry WHERE user1_id = users_user.id AND user2_id = %s)
-                FROM users_user
-                WHERE username_key = %s AND (is_active OR %s)
-                """,
-                [user.pk, user.pk, text_key(username), deactivated],
-            )
-            row = cursor.fetchone()
-        return row and tuple(map(bool, row))
+        """Whether the user has blacklisted the other, and the other the user; None if there is no such other."""
+        find = _status if not deactivated else _status_of_any
+        rows = find(user.pk, text_key(username))
+        return rows[0] if rows else None
 
     def any_between(self, user: User, other_ids: Collection[int]) -> tuple[bool, int]:
         """Whether there is an entry between the user and any of the others, and how many of the others are active.
@@ -341,32 +330,21 @@ class BlacklistEntry(Pair):
         ]
 
 
-# A token of an account that is active and not suspended. No token outlives a suspension, whenever it was made.
-OF_AN_OPEN_ACCOUNT = (
-    "users_user.is_active"
-    " AND (users_user.suspended_until IS NULL OR users_user.suspended_until <= users_authtoken.created_at)"
-)
-
-
 class AuthTokenQuerySet(models.QuerySet["AuthToken"]):
     def unexpired(self) -> Self:
-        return self.filter(last_used__gt=timezone.now() - timedelta(days=settings.TOKEN_TTL_DAYS))
+        return self.filter(last_used__gt=AuthToken.expired_before())
+
+    def of_open_accounts(self) -> Self:
+        """Of accounts that are active and not suspended. No token outlives a suspension, whenever it was made."""
+        not_suspended = Q(user__suspended_until=None) | Q(user__suspended_until__lte=F("created_at"))
+        return self.filter(not_suspended, user__is_active=True)
 
     def valid_among(self, ids: Sequence[int]) -> set[int]:
-        """Those of the ids whose tokens are valid. In SQL, since it is asked for every event that is delivered."""
-        expired_before = timezone.now() - timedelta(days=settings.TOKEN_TTL_DAYS)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT users_authtoken.id"  # noqa: S608
-                " FROM users_authtoken JOIN users_user ON users_user.id = users_authtoken.user_id"
-                f" WHERE users_authtoken.id IN ({placeholders(ids) or 'NULL'})"
-                f" AND users_authtoken.last_used > %s AND {OF_AN_OPEN_ACCOUNT}",
-                [*ids, connection.ops.adapt_datetimefield_value(expired_before)],
-            )
-            return {pk for (pk,) in cursor.fetchall()}
+        """Those of the ids whose tokens are valid."""
+        return {pk for (pk,) in _valid_tokens(ids, AuthToken.expired_before())}
 
     def expired(self) -> Self:
-        return self.filter(last_used__lte=timezone.now() - timedelta(days=settings.TOKEN_TTL_DAYS))
+        return self.filter(last_used__lte=AuthToken.expired_before())
 
     def issue(self, user: User) -> str:
         """Create a token for the user and return it. Only its digest is stored."""
@@ -375,26 +353,13 @@ class AuthTokenQuerySet(models.QuerySet["AuthToken"]):
         return token
 
     def find(self, token: str) -> "AuthToken | None":
-        """The token with its user, and whether its use should be noted; None if it is not valid.
-
-        Every request runs this query. It is SQL, since the ORM took longer to compose it than the rest of a short call.
-        """
+        """The token with its user, and whether its use should be noted; None if it is not valid."""
         if not re.fullmatch("[A-Za-z0-9_-]{43}", token):
             return None
-        now = timezone.now()
-        moments = (now - AuthToken.LAST_USED_PRECISION, now - timedelta(days=settings.TOKEN_TTL_DAYS))
-        note_before, expired_before = map(connection.ops.adapt_datetimefield_value, moments)
-        users: Iterable[Any] = User.objects.raw(
-            f"""
-            SELECT users_user.*, users_authtoken.id AS token_id, users_authtoken.last_used <= %s AS token_note_use
-            FROM users_authtoken JOIN users_user ON users_user.id = users_authtoken.user_id
-            WHERE users_authtoken.digest = %s AND users_authtoken.last_used > %s AND {OF_AN_OPEN_ACCOUNT}
-            """,  # noqa: S608
-            [note_before, self.model.digest_of(token), expired_before],
-        )
-        for user in users:
-            found = AuthToken(pk=user.token_id, user=user)
-            found.should_note_use = user.token_note_use
+        for pk, last_used, *values in _valid_token(self.model.digest_of(token), AuthToken.expired_before()):
+            user = User.from_db(connection.alias, USER_COLUMNS, values)
+            found = AuthToken(pk=pk, user=user)
+            found.should_note_use = last_used <= timezone.now() - AuthToken.LAST_USED_PRECISION
             return found
         return None
 
@@ -421,9 +386,44 @@ class AuthToken(models.Model):
         return f"Token {self.pk} of {self.user}"
 
     @staticmethod
+    def expired_before() -> datetime:
+        """Tokens that were last used before this moment are not valid."""
+        return timezone.now() - timedelta(days=settings.TOKEN_TTL_DAYS)
+
+    @staticmethod
     def digest_of(token: str) -> str:
         return sha256(token.encode()).hexdigest()
 
     def note_use(self) -> None:
         """Postpone the expiry."""
         AuthToken.objects.filter(pk=self.pk).update(last_used=timezone.now())
+
+
+# Queries that many calls run, compiled once.
+
+USER_COLUMNS = [field.attname for field in User._meta.concrete_fields]
+
+
+@compiled
+def _valid_token(digest: str, expired_before: datetime) -> QuerySet[AuthToken, Any]:
+    found = AuthToken.objects.of_open_accounts().filter(digest=digest, last_used__gt=expired_before)
+    return found.values_list("pk", "last_used", *(f"user__{column}" for column in USER_COLUMNS))
+
+
+@compiled
+def _valid_tokens(ids: Sequence[int], expired_before: datetime) -> QuerySet[AuthToken, tuple[int]]:
+    return AuthToken.objects.of_open_accounts().filter(pk__in=ids, last_used__gt=expired_before).values_list("pk")
+
+
+def _statuses(user_id: int, username_key: str) -> QuerySet[User, tuple[bool, bool]]:
+    by_user = BlacklistEntry.objects.filter(user1=user_id, user2=OuterRef("pk"))
+    by_other = BlacklistEntry.objects.filter(user1=OuterRef("pk"), user2=user_id)
+    return User.objects.filter(username_key=username_key).values_list(Exists(by_user), Exists(by_other))
+
+
+_status_of_any = compiled(_statuses)
+
+
+@compiled
+def _status(user_id: int, username_key: str) -> QuerySet[User, tuple[bool, bool]]:
+    return _statuses(user_id, username_key).filter(is_active=True)

@@ -5,7 +5,7 @@ An account has an entry for every suffix of every word of its names and its addr
 that stops at the end of the page.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from typing import Any, Self
 
 from django.conf import settings
@@ -14,8 +14,7 @@ from django.db import connection, models
 from django.db.models import Q
 from django.db.models.constants import OnConflict
 
-from common.keys import KEY_LENGTH, ExactCharField, text_key
-from users import representations
+from common.keys import KEY_LENGTH, ExactCharField
 
 # Ranks of entries: the whole username, one per account, to order the first results; the suffixes of all words; and the
 # address of somebody who is found by the whole of it alone.
@@ -23,14 +22,6 @@ USERNAME, SUFFIX, ADDRESS = 0, 1, 2
 
 # Suffixes are stored up to this length. A longer word of a search is compared with the account itself.
 SUFFIX_LENGTH = 64
-
-# Limits per page, after which it ends short: entries that the database reads for one of several words, and entries
-# that are fetched.
-MAX_READ = 10_000
-MAX_FETCHED = 2_000
-# Entries per query, if the first query was not enough.
-ROWS_PER_QUERY = 500
-
 
 # (rank, text), of an account; (rank, text, user id), in the index.
 Entry = tuple[int, str]
@@ -72,72 +63,9 @@ class SearchEntryQuerySet(models.QuerySet["SearchEntry"]):
         of_rank = Q(later, rank=rank) if rank == USERNAME else Q(later, rank=rank, text__gte=text)
         return self.filter(of_rank if rank == ADDRESS else of_rank | Q(rank__gt=rank))
 
-    def find(
-        self, text: str, *, searcher: AbstractUser, limit: int, after: Sequence[Any] | None = None
-    ) -> tuple[list[representations.Representation], tuple[int, Place | None] | None]:
-        """One page of the active users, without the searcher, that have every word of the text in a name or address.
-
-        Return the representations and the position to continue from, None at the end. The user with exactly this name
-        comes first, then usernames that begin with the text, then the rest. A page may be short or empty without being
-        the last: it also ends at the limits above.
-        """
-        words = words_of(text)
-        (chosen, place), is_long = (after, True) if after else ((0, None), False)
-        if len(words) > 1 and not after:
-            chosen, is_long = self._rarest(words)
-        word = words[chosen] if words else ""
-
-        entries, last = self, None
-        if not words:
-            entries = entries.filter(rank=USERNAME)
-        elif len(words) == 1:
-            by_parts = self.filter(rank__in=(USERNAME, SUFFIX)).beginning_with(word)
-            # Only an address can be the whole of one.
-            entries = by_parts | self.filter(rank=ADDRESS, text=word) if "@" in word else by_parts
-        else:
-            entries = entries.filter(rank=SUFFIX).beginning_with(word)
-            if is_long:
-                last = entries.after(place).places()[MAX_READ - 1 : MAX_READ].first()
-        if last:
-            _, last_text, last_user = last
-            entries = entries.filter(Q(text__lt=last_text) | Q(user__lte=last_user), text__lte=last_text)
-        for other in words:
-            if other != word:
-                entries = entries.filter(user__search_text__contains=other)
-            elif len(word) > SUFFIX_LENGTH:
-                entries = entries.filter(Q(user__search_text__contains=word) | Q(rank=ADDRESS))
-        entries = entries.filter(user__is_active=True)
-
-        columns = ("user__search_text", *representations.lookups("user__", searcher))
-        users: list[representations.Representation] = []
-        fetched, number = 0, 4 * limit
-        while fetched < MAX_FETCHED:
-            rows = list(entries.after(place).places(*columns)[:number])
-            for rank, suffix, user_id, search_text, *row in rows:
-                if user_id != searcher.pk and not _is_repeated(rank, suffix, search_text, words, word):
-                    if len(users) == limit:
-                        return users, (chosen, place)
-                    users.append(representations.from_row(row, viewer=searcher))
-                place = (rank, suffix, user_id)
-            fetched += len(rows)
-            if len(rows) < number:
-                return users, (chosen, last) if last else None
-            number = ROWS_PER_QUERY
-        return users, (chosen, place)
-
     def places(self, *more: Any) -> "models.QuerySet[SearchEntry, tuple[Any, ...]]":
         """The entries in the order of the index, as (rank, text, user id) and more columns."""
         return self.order_by("rank", "text", "user").values_list("rank", "text", "user", *more)
-
-    def _rarest(self, words: list[str]) -> tuple[int, bool]:
-        """The index of a word with few entries, and whether even that word may have more than MAX_READ."""
-        counts = []
-        for word in words:
-            counts.append(self.filter(rank=SUFFIX).beginning_with(word)[:MAX_FETCHED].count())
-            if counts[-1] < MAX_FETCHED:
-                return len(counts) - 1, False
-        counts = [self.filter(rank=SUFFIX).beginning_with(word)[:MAX_READ].count() for word in words[:3]]
-        return counts.index(min(counts)), True
 
 
 class SearchEntry(models.Model):
@@ -188,15 +116,6 @@ def is_entry_of(rank: int, text: str, search_text: str, address_text: str) -> bo
     return any(word.endswith(text) if len(text) < SUFFIX_LENGTH else text in word for word in search_text.split())
 
 
-def words_of(text: str) -> list[str]:
-    """The words to find, longest first, without words that are part of another."""
-    words: list[str] = []
-    for word in sorted(set(text_key(text).split()), key=lambda word: (-len(word), word)):
-        if not any(word in longer for longer in words):
-            words.append(word)
-    return words
-
-
 def range_of(prefix: str) -> tuple[str, str | None]:
     """Bounds (low, high) of texts that begin with the prefix: low is included, high is not; None is no bound."""
     for end in range(len(prefix), 0, -1):
@@ -206,22 +125,3 @@ def range_of(prefix: str) -> tuple[str, str | None]:
         if following <= 0x10FFFF:
             return prefix, prefix[: end - 1] + chr(following)
     return prefix, None
-
-
-def _is_repeated(rank: int, suffix: str, search_text: str, words: list[str], word: str) -> bool:
-    """Whether the account was shown already, by an earlier entry for the word."""
-    if rank == USERNAME:  # a word longer than a suffix is compared here
-        return not search_text.startswith(word)
-    if rank == ADDRESS:
-        return word in search_text
-    if len(words) == 1 and search_text.startswith(word):
-        return True
-    return suffix != min(_suffixes_beginning_with(word, search_text))
-
-
-def _suffixes_beginning_with(word: str, search_text: str) -> Iterator[str]:
-    for whole in search_text.split():
-        start = whole.find(word)
-        while start >= 0:
-            yield whole[start : start + SUFFIX_LENGTH]
-            start = whole.find(word, start + 1)

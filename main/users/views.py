@@ -13,11 +13,10 @@ from common.parsers import MergePatchParser
 from common.serializers import validated
 from common.validators import has_control_characters
 from mail import outbox
-from users import actions, availability, representations
+from users import actions, availability, finding, representations
 from users.authentication import UserRequest
 from users.guards import NO_USER, find_noted_user, find_user, find_user_as_seen, require_mail_or_code
 from users.models import BlacklistEntry
-from users.search import SearchEntry
 from users.serializers import (
     CodeSerializer,
     EmailSerializer,
@@ -94,7 +93,7 @@ class FindUsersView(APIView):
         text = self.read_search(request)
         limit = read_limit(request, default=20)
         after = read_cursor(request)
-        users, more_after = SearchEntry.objects.find(text, searcher=request.user, limit=limit, after=after)
+        users, more_after = finding.find(text, searcher=request.user, limit=limit, after=after)
         return paged(request, users, more_after)
 
     @staticmethod

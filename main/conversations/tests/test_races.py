@@ -3,6 +3,7 @@ from collections import Counter
 from threading import Event
 
 import pytest
+from django.core.management import call_command
 from django.db import transaction
 from rest_framework.exceptions import NotFound
 
@@ -207,6 +208,7 @@ def test_an_account_deleted_while_it_talks_leaves_every_conversation_whole(as_al
     deletion, *answers = at_once(lambda: as_alice.delete("/users/profile"), *calls)
     assert deletion.status_code == 204
     assert set(statuses(answers)) <= {201, 401, 403, 404}
+    call_command("upkeep")  # on a busy machine the call leaves a part of its work to others
     for conversation in Conversation.objects.all():
         in_order = list(conversation.messages.order_by("number").values_list("number", flat=True))
         assert in_order == list(range(1, conversation.last_number + 1))

@@ -19,7 +19,7 @@ from common.keys import text_key
 from conftest import PASSWORD, represent
 from tests.concurrency import at_once
 from tests.paging import pages
-from users import actions
+from users import actions, finding
 from users.models import ContactBookEntry, User
 from users.search import ADDRESS, SUFFIX, USERNAME, SearchEntry
 from users.serializers import changed_settings
@@ -522,7 +522,7 @@ def test_whatever_changes_the_index_finds_whom_the_plain_way_finds(charlie, make
         rows = list(rows_of_others(charlie))
         for question in QUESTIONS:
             begin, rest = as_plain_as_can_be(question, rows)
-            shown, position = SearchEntry.objects.find(question, searcher=charlie, limit=100)
+            shown, position = finding.find(question, searcher=charlie, limit=100)
             usernames = [user["username"] for user in shown]
             assert position is None
             assert (usernames[: len(begin)], sorted(usernames[len(begin) :])) == (begin, rest), question

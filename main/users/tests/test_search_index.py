@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from common.keys import text_key
 from conftest import PASSWORD
-from users import actions, search
+from users import actions, finding, search
 from users.models import User
 from users.search import SearchEntry, range_of
 
@@ -65,7 +65,7 @@ def like(text, searcher):
 def all_pages(text, searcher, limit):
     found, position, pages = [], None, 0
     while True:
-        users, position = SearchEntry.objects.find(text, searcher=searcher, limit=limit, after=position)
+        users, position = finding.find(text, searcher=searcher, limit=limit, after=position)
         assert len(users) <= limit
         found += [user["username"] for user in users]
         pages += 1
@@ -186,15 +186,15 @@ def test_the_command_finds_strays_beyond_a_batch(alice, bob, charlie, monkeypatc
 
 
 def test_a_page_ends_where_it_has_read_as_much_as_one_may(alice, make_user, monkeypatch):
-    monkeypatch.setattr(search, "MAX_READ", 10)
-    monkeypatch.setattr(search, "MAX_FETCHED", 10)
+    monkeypatch.setattr(finding, "MAX_READ", 10)
+    monkeypatch.setattr(finding, "MAX_FETCHED", 10)
     for number in range(40):
         make_user(f"{number}x", first_name="Ann", last_name="Lee" if number % 13 == 12 else "Po")
     assert all_pages("ann lee", alice, 5) == ["12x", "25x", "38x"]
 
 
 def test_many_who_repeat_themselves_do_not_stop_a_search(alice, make_user, monkeypatch):
-    monkeypatch.setattr(search, "MAX_FETCHED", 20)
+    monkeypatch.setattr(finding, "MAX_FETCHED", 20)
     for number in range(5):
         make_user(f"{number}x", first_name="a" * 60)
     found = all_pages("a", alice, 1)

@@ -3,8 +3,8 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from users import finding
 from users.models import User
-from users.search import SearchEntry
 
 pytestmark = pytest.mark.django_db
 
@@ -41,7 +41,7 @@ def test_they_can_be_found_and_their_names_pass_what_a_registration_asks(alice):
     for user in User.objects.exclude(pk=alice.pk):
         user.full_clean(exclude=["password"])
     assert call_command("index_search", stdout=StringIO()) is None
-    found, _ = SearchEntry.objects.find("example", searcher=alice, limit=100)
+    found, _ = finding.find("example", searcher=alice, limit=100)
     assert len(found) == 100
     assert any(not user.first_name.isascii() for user in User.objects.all())
 
