@@ -6,7 +6,7 @@ from rest_framework import serializers
 from rest_framework.fields import empty
 
 from common.keys import text_key
-from common.serializers import LineField, StrictCharField
+from common.serializers import LineField, SharedSerializer, StrictCharField
 from users.models import User
 
 
@@ -50,7 +50,7 @@ class GroupSerializer(GroupNameSerializer):
         return [known[key] for key in wanted]
 
 
-class MessageTextSerializer(serializers.Serializer):
+class MessageTextSerializer(SharedSerializer):
     text = StrictCharField(max_length=4000, trim_whitespace=False)
 
     def validate_text(self, text: str) -> str:
@@ -69,5 +69,5 @@ class MessageSerializer(MessageTextSerializer):
     )
 
 
-class ReadSerializer(serializers.Serializer):
+class ReadSerializer(SharedSerializer):
     number = serializers.IntegerField(min_value=0)
