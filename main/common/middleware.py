@@ -4,13 +4,16 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 
+from corsheaders.middleware import CorsMiddleware as BaseCorsMiddleware
 from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.http.response import HttpResponseBase
+from django.middleware.common import CommonMiddleware
 from django.urls import Resolver404, resolve
+from django.utils.cache import patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import SimpleLazyObject
 
@@ -55,7 +58,7 @@ class RequestLogMiddleware:
     @staticmethod
     def read_id(request: HttpRequest) -> str | None:
         """The id that a trusted proxy has given, so that both logs can be read together."""
-        given = request.headers.get("X-Request-ID", "")
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
         return given if re.fullmatch("[A-Za-z0-9._-]{1,64}", given) and comes_from_proxy(request) else None
 
     @staticmethod
@@ -74,6 +77,23 @@ class RequestLogMiddleware:
         # The admin loads the user lazily. Logging must not cause that query.
         user = getattr(request, "_cached_user", None) or getattr(request, "user", None)
         return None if isinstance(user, SimpleLazyObject) else getattr(user, "pk", None)
+
+
+class HostMiddleware(CommonMiddleware):
+    """Refuses unknown hosts, as Django's does, except to health checks: these ask a machine by its address."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        return None if request.path_info in ("/healthz", "/readyz") else super().process_request(request)
+
+
+class CorsMiddleware(BaseCorsMiddleware):
+    """Does nothing for the many requests that come from no page."""
+
+    def add_response_headers(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if "HTTP_ORIGIN" in request.META:
+            return super().add_response_headers(request, response)
+        patch_vary_headers(response, ["origin"])  # for caches that keep the answer
+        return response
 
 
 class AdminOnly(MiddlewareMixin):

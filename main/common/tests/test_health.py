@@ -57,3 +57,13 @@ def test_it_is_not_ready_within_two_seconds_without_the_database(anonymous, monk
         503,
         {"detail": "The database does not answer, or was never migrated."},
     )
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_a_checker_may_ask_by_address(db, anonymous, path):
+    assert anonymous.get(path, headers={"host": "10.0.0.7:8000"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/users/profile", "/healthz/", "/readyz/x"])
+def test_others_have_to_know_the_name(anonymous, path):
+    assert anonymous.get(path, headers={"host": "10.0.0.7:8000"}).status_code == 400
