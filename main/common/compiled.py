@@ -13,13 +13,14 @@ them, and its SQL is kept. Each call then runs this SQL with its values:
 - The hints of the parameters say how values are passed to the database: int, str, bool, datetime, or a Sequence of one
   of these for a lookup such as `id__in`. A value may be None only if the hint says so, since in a filter it matches
   nothing. Neither does a number of more than 64 bits, which no column holds.
-- What comes after `*` is a part of the query, which is compiled for each of its values. They must be few.
+- What comes after `*` is a part of the query, which is compiled for each of its values.
 - The rows of a queryset are tuples, as `values_list` gives them. `Update` and `Insert` return how many rows changed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import update_wrapper
+from itertools import count
 from types import NoneType
 from typing import Any, NamedTuple, ParamSpec, TypeVar, get_args, get_origin, overload
 
@@ -28,6 +29,8 @@ from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql import InsertQuery, UpdateQuery
 
+# Statements that are kept of a query.
+MOST = 500
 FIELDS = {int: models.BigIntegerField, str: models.TextField, bool: models.BooleanField, datetime: models.DateTimeField}
 
 Arguments = ParamSpec("Arguments")
@@ -38,9 +41,20 @@ class Update(NamedTuple):
     queryset: models.QuerySet[Any]
     values: dict[str, Any]
 
+    def as_query(self) -> Any:
+        query: Any = self.queryset.query.chain(UpdateQuery)
+        query.add_update_values(self.values)
+        return query
+
 
 class Insert(NamedTuple):
     instance: models.Model
+
+    def as_query(self) -> InsertQuery:
+        meta = self.instance._meta
+        query = InsertQuery(type(self.instance))
+        query.insert_values([field for field in meta.concrete_fields if field is not meta.auto_field], [self.instance])
+        return query
 
 
 class Placeholder(models.Expression):
@@ -52,6 +66,9 @@ class Placeholder(models.Expression):
 
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
         return "%s", [self]
+
+    def __str__(self) -> str:
+        raise TypeError("A lookup that prepares its value needs the value itself.")
 
 
 class Parameter:
@@ -102,59 +119,39 @@ class Compiled:
 
     def __call__(self, *arguments: Any, **parts: Any) -> Any:
         database = connections[DEFAULT_DB_ALIAS]
-        values: list[Any] = []
-        lengths: list[int] = []
-        for parameter, argument in zip(self.parameters, arguments, strict=True):
-            new = parameter.values_of(argument, database)
-            values += new
-            lengths.append(len(new))
-        key = (database.vendor, *lengths, *parts.items())
+        pairs = zip(self.parameters, arguments, strict=True)
+        groups = [parameter.values_of(argument, database) for parameter, argument in pairs]
+        key = (database.vendor, *map(len, groups), *parts.items())
         if key not in self.statements:
-            self.statements[key] = self.compile(lengths, parts, database)
-        statement = self.statements[key]
+            if len(self.statements) >= MOST:
+                self.statements.clear()
+            self.statements[key] = self.compile([len(group) for group in groups], parts, database)
+        statement = self.statements.get(key)
         try:
-            return [] if statement is None else statement.run(values, database)
+            return [] if statement is None else statement.run([value for group in groups for value in group], database)
         except OverflowError:  # SQLite's for a number of more than 64 bits
             return []
 
     def compile(self, lengths: Sequence[int], parts: dict[str, Any], database: BaseDatabaseWrapper) -> Statement | None:
         """The statement for lists of these lengths; None if it can find nothing."""
-        indexes = iter(range(sum(lengths)))
+        indexes = count()
         arguments: list[Any] = []
         for parameter, length in zip(self.parameters, lengths, strict=True):
             placeholders = [Placeholder(next(indexes), parameter.field) for _ in range(length)]
             arguments.append(placeholders if parameter.is_list else placeholders[0])
         described = self.function(*arguments, **parts)
-        compiler = query_of(described).get_compiler(connection=database)
+        query = described.query if isinstance(described, models.QuerySet) else described.as_query()
+        compiler = query.get_compiler(connection=database)
         try:
             composed = compiler.as_sql()
         except EmptyResultSet:
             return None
         [(sql, parameters)] = composed if isinstance(described, Insert) else [composed]
-        used = {each.index for each in parameters if isinstance(each, Placeholder)}
-        if len(used) < sum(lengths):
-            raise TypeError(
-                f"{self.function.__name__}: a lookup needs the value itself, or there is none for a parameter."
-            )
-        if isinstance(described, Insert | Update):
+        if not isinstance(described, models.QuerySet):
             return Statement(sql, list(parameters), None)
         converters = compiler.get_converters([column for column, *_ in compiler.select[: compiler.col_count]])
         convert = (lambda rows: map(tuple, compiler.apply_converters(rows, converters))) if converters else iter
         return Statement(sql, list(parameters), convert)
-
-
-def query_of(described: Any) -> Any:
-    if isinstance(described, Update):
-        query: Any = described.queryset.query.chain(UpdateQuery)
-        query.add_update_values(described.values)
-        return query
-    if isinstance(described, Insert):
-        meta = described.instance._meta
-        fields = [field for field in meta.concrete_fields if field is not meta.auto_field]
-        query = InsertQuery(type(described.instance))
-        query.insert_values(fields, [described.instance])
-        return query
-    return described.query
 
 
 @overload

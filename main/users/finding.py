@@ -7,9 +7,9 @@ from django.contrib.auth.models import AbstractUser
 from django.db.models import Q, QuerySet
 
 from common.compiled import compiled
-from common.keys import text_key
+from common.keys import KEY_LENGTH, text_key
 from users import representations
-from users.search import ADDRESS, SUFFIX, SUFFIX_LENGTH, USERNAME, Place, SearchEntry, SearchEntryQuerySet, range_of
+from users.search import ADDRESS, SUFFIX, SUFFIX_LENGTH, USERNAME, Place, SearchEntry, range_of
 
 # Limits per page, after which it ends short: entries that the database reads for one of several words, and entries
 # that are fetched.
@@ -17,8 +17,8 @@ MAX_READ = 10_000
 MAX_FETCHED = 2_000
 # Entries per query, if the first query was not enough.
 ROWS_PER_QUERY = 500
-
-Rows = QuerySet[SearchEntry, tuple[Any, ...]]
+# After every text of the index.
+HIGHEST = "\U0010ffff" * (KEY_LENGTH + 1)
 
 
 def find(
@@ -58,38 +58,62 @@ def _rows(
     words: Sequence[str], word: str, place: Place | None, last: Place | None, searcher_id: int, number: int
 ) -> Sequence[tuple[Any, ...]]:
     """So many entries for the word after the place, with what is shown of their users, who have all words."""
-    low, high = range_of(word)
-    if place is None and len(words) == 1 and high and "@" not in word and len(word) <= SUFFIX_LENGTH:
-        return _first_rows_of_word(low, high, searcher_id, number=number)
-    entries = SearchEntry.objects.after(place)
-    if not words:
-        entries = entries.filter(rank=USERNAME)
-    elif len(words) == 1:
-        by_parts = entries.filter(rank__in=(USERNAME, SUFFIX)).beginning_with(word)
+    low, high = range_of(word[:SUFFIX_LENGTH])
+    rank, after_text, after_user = place or (None, "", 0)
+    _, last_text, last_user = last or (None, "", 0)
+    others = [other for other in words if other != word]
+    return _entries(
+        low,
+        high or HIGHEST,
+        word,
+        others,
+        after_text,
+        after_user,
+        last_text,
+        last_user,
+        searcher_id,
+        ranks=(SUFFIX,) if others else (USERNAME, SUFFIX) if words else (USERNAME,),
         # Only an address can be the whole of one.
-        entries = by_parts | entries.filter(rank=ADDRESS, text=word) if "@" in word else by_parts
-    else:
-        entries = entries.filter(rank=SUFFIX).beginning_with(word)
-    if last:
-        _, last_text, last_user = last
-        entries = entries.filter(Q(text__lt=last_text) | Q(user__lte=last_user), text__lte=last_text)
-    for other in words:
-        if other != word:
-            entries = entries.filter(user__search_text__contains=other)
-        elif len(word) > SUFFIX_LENGTH:
-            entries = entries.filter(Q(user__search_text__contains=word) | Q(rank=ADDRESS))
-    return list(_shown(entries, searcher_id)[:number])
+        is_address="@" in word and not others,
+        is_long=len(word) > SUFFIX_LENGTH,
+        after_rank=rank,
+        has_end=last is not None,
+        number=number,
+    )
 
 
 @compiled
-def _first_rows_of_word(low: str, high: str, searcher_id: int, *, number: int) -> Rows:
-    entries = SearchEntry.objects.filter(rank__in=(USERNAME, SUFFIX), text__gte=low, text__lt=high)
-    return _shown(entries, searcher_id)[:number]
-
-
-def _shown(entries: SearchEntryQuerySet, searcher_id: int) -> Rows:
-    shown = representations.columns("user__", searcher_id)
-    return entries.filter(user__is_active=True).places("user__search_text", *shown)
+def _entries(
+    low: str,
+    high: str,
+    word: str,
+    others: Sequence[str],
+    after_text: str,
+    after_user: int,
+    last_text: str,
+    last_user: int,
+    searcher_id: int,
+    *,
+    ranks: Sequence[int],
+    is_address: bool,
+    is_long: bool,
+    after_rank: int | None,
+    has_end: bool,
+    number: int,
+) -> QuerySet[SearchEntry, tuple[Any, ...]]:
+    of_word = Q(rank__in=ranks, text__gte=low, text__lt=high)
+    if is_long:
+        of_word &= Q(user__search_text__contains=word)
+    if is_address:
+        of_word |= Q(rank=ADDRESS, text=word)
+    entries = SearchEntry.objects.filter(of_word, user__is_active=True)
+    if after_rank is not None:
+        entries = entries.after((after_rank, after_text, after_user))
+    if has_end:
+        entries = entries.filter(Q(text__lt=last_text) | Q(user__lte=last_user), text__lte=last_text)
+    for other in others:
+        entries = entries.filter(user__search_text__contains=other)
+    return entries.places("user__search_text", *representations.columns("user__", searcher_id))[:number]
 
 
 def _last_to_read(word: str, place: Place | None) -> Place | None:
