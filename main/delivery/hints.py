@@ -30,6 +30,10 @@ PAUSE = 1
 class Hints(Protocol):
     """Somebody to tell of something new, and who wakes this process."""
 
+    @property
+    def reach_machines(self) -> bool:
+        """Whether what is committed on other machines wakes this process now."""
+
     def tell(self) -> None: ...
 
     async def close(self) -> None: ...
@@ -46,6 +50,8 @@ def all_hints(wake: Callable[[], None]) -> list[Hints]:
 
 class Neighbours:
     """The other processes of this server. Each has a socket in the folder."""
+
+    reach_machines = False
 
     def __init__(self, folder: Path, wake: Callable[[], None]) -> None:
         self.folder, self.wake = folder, wake
@@ -87,6 +93,10 @@ class Machines:
         self.is_away = False
         self.listening = asyncio.create_task(self.listen())
         self.publishing: asyncio.Task[None] | None = None
+
+    @property
+    def reach_machines(self) -> bool:
+        return not self.is_away
 
     async def listen(self) -> None:
         while True:

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from typing import Any, NamedTuple
 
-from django.conf import settings
 from django.db import Error, connection
 
 from delivery import slots, tokens
@@ -20,8 +19,8 @@ from events.models import END_KINDS, Log
 
 logger = logging.getLogger(__name__)
 
-# Seconds until the database is asked without a hint: while there are streams, the same if Redis hints, and while there
-# are none, when all that is left is to order what was announced.
+# Seconds until the database is asked without a hint: while there are streams, the same while Redis hints, and while
+# there are none, when all that is left is to order what was announced.
 POLL, POLL_WITH_REDIS, POLL_IDLE = 0.25, 2, 1
 # The reader pauses for this many times the time that it took, so that under load it works a third of the time; at most
 # for the time of a poll.
@@ -149,13 +148,19 @@ class Hub:
 
     # Tasks
 
+    @property
+    def poll(self) -> float:
+        """Seconds until the database is asked without a hint."""
+        if not self.number:
+            return POLL_IDLE
+        return POLL_WITH_REDIS if any(hints.reach_machines for hints in self.hints) else POLL
+
     async def read(self) -> None:
         """Give the streams what is new, for as long as the server runs."""
         ordered_at = 0.0
         began = monotonic()
         while True:
-            poll = POLL_IDLE if not self.number else POLL_WITH_REDIS if settings.REDIS_URL else POLL
-            await wait(self.news, began + poll - monotonic())
+            await wait(self.news, began + self.poll - monotonic())
             began = monotonic()
             # What is committed from here on is news again: it may not be in what is read now.
             is_own_news, self.is_own_news = self.is_own_news, False

@@ -164,6 +164,37 @@ def batch(*told, end, dead=None):
     return Batch(end, list(told), dead or {})
 
 
+class OtherMachines:
+    """Hints of other machines, which come or do not."""
+
+    def __init__(self, reach_machines):
+        self.reach_machines = reach_machines
+
+    async def close(self):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("hints", "seconds"),
+    [
+        ([], hub.POLL),
+        ([OtherMachines(False)], hub.POLL),
+        ([OtherMachines(False), OtherMachines(True)], hub.POLL_WITH_REDIS),
+    ],
+)
+def test_the_database_is_asked_seldom_only_while_other_machines_hint(hints, seconds, monkeypatch):
+    monkeypatch.setattr(hub, "all_hints", lambda wake: hints)
+
+    async def run():
+        made = Hub(Reader().run)
+        assert made.poll == hub.POLL_IDLE
+        await made.attach(OneStream(1))
+        assert made.poll == seconds
+        await made.close()
+
+    asyncio.run(run())
+
+
 def test_each_stream_of_a_user_gets_what_is_told_to_the_user(with_hub):
     async def run(hub, reader):
         streams = [OneStream(1), OneStream(1), OneStream(2), OneStream(3)]
