@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-page quick check drill drill-leaks drill-mails bench bench-events
+.PHONY: help run test test-page quick check drill drill-leaks drill-mails drill-cluster bench bench-events
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -29,6 +29,10 @@ drill-leaks: ## try to learn hidden addresses, as a stranger among 10 000 people
 drill-mails: ## kill the server while it sends mails; a mail server that is slow or away; strangers who ask: two minutes
 	@scripts/install tests
 	@scripts/with-mariadb env/bin/python main/drills/run.py mails
+
+drill-cluster: ## start a whole cluster on the loopback interface from deploy/cluster, break it, count: seven minutes
+	@scripts/install cluster || true # what is missing then is said by the drill, which is skipped
+	@env/bin/python main/drills/cluster/run.py
 
 bench: ## measure what every call costs, among up to a million people, and events: about half an hour
 	@scripts/bench run.py

@@ -88,11 +88,15 @@ class Reader:
     def run(self):
         while not self.is_over:
             try:
-                with closing(http.client.HTTPConnection("127.0.0.1", PORT, timeout=30)) as to:
+                with closing(self.connect()) as to:
                     self.listen(to)
             except (OSError, http.client.HTTPException) as error:
                 self.failures[type(error).__name__] += not self.is_over
                 time.sleep(0.05)
+
+    @staticmethod
+    def connect():
+        return http.client.HTTPConnection("127.0.0.1", PORT, timeout=30)
 
     def listen(self, to):
         """Read from one connection until it is dropped, or ends."""
@@ -243,6 +247,9 @@ ENDS = ("", "", "", " é 😀\u2028", "\n\nid: 0-1\nevent: end\ndata: {}\n\n", "
 class Writer:
     """Changes something without pause. What got no answer, or 503, is repeated until it has one."""
 
+    # Seconds until something is repeated, and until it must have been answered.
+    REST, PATIENCE = 0.02, 30
+
     def __init__(self, number, cast):
         self.name, self.cast, self.chance = number, cast, dice("writer", number)
         self.to = http.client.HTTPConnection("127.0.0.1", PORT, timeout=60)
@@ -259,7 +266,7 @@ class Writer:
     def ask(self, what, user, method, path, body=None):
         began = time.monotonic()
         while True:
-            require(time.monotonic() < began + 30, f"an answer within 30 seconds: {self.failures}")
+            require(time.monotonic() < began + self.PATIENCE, f"an answer in {self.PATIENCE} s: {self.failures}")
             try:
                 status, answer = call(method, path, body, self.cast.tokens[user], self.to)
             except (OSError, http.client.HTTPException) as error:
@@ -270,7 +277,7 @@ class Writer:
                 self.times.append(time.monotonic())
                 return status, answer
             self.failures[status] += 1
-            time.sleep(0.02)
+            time.sleep(self.REST)
 
     def place_and_user(self):
         place = self.chance.choice(self.cast.places)
