@@ -150,16 +150,24 @@ class Node(Program):
 
     def bootstrap(self):
         """As galera_new_cluster does."""
-        self.said, self.started = 0, time.monotonic()
+        self.note_start()
         self.start("--wsrep-new-cluster")
 
     def start_again(self):
         """As Debian's unit does, from the position that the data has."""
-        self.said = self.log.stat().st_size if self.log.exists() else 0
-        self.started = time.monotonic()
+        self.note_start()
         recovered = self.run("mariadbd", "--wsrep-recover", "--disable-log-error")
         [position] = re.findall(r"WSREP: Recovered position:? *([0-9a-f-]+:-?[0-9]+)", recovered)
         self.start(f"--wsrep-start-position={position}")
+
+    def note_start(self):
+        """From here on what it says tells how it comes back."""
+        self.said = self.log.stat().st_size if self.log.exists() else 0
+        self.started = time.monotonic()
+
+    def state(self):
+        """What it has written down of the cluster when it was stopped."""
+        return (self.data / "grastate.dat").read_text()
 
     def ask(self, query, *arguments):
         """The rows of a query at this very node, not by way of HAProxy."""
