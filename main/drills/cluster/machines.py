@@ -345,8 +345,8 @@ class Cluster:
         if name == "app.env":
             # Connections within one machine come from 127.0.0.1, whatever address they lead to.
             return {
-                "MYSQL_HOST = 127.0.0.1": f"MYSQL_HOST = {machine}",
-                "TRUSTED_PROXIES = 10.20.0.10": "TRUSTED_PROXIES = 127.0.0.1",
+                "MYSQL_HOST=127.0.0.1": f"MYSQL_HOST={machine}",
+                "TRUSTED_PROXIES=10.20.0.10": "TRUSTED_PROXIES=127.0.0.1",
                 "chat.example.org": FRONT,
             }
         temporary = "".join(
@@ -355,6 +355,8 @@ class Cluster:
         return {
             "user www-data;\n": "user nobody nogroup;\n" if IS_ROOT else "",
             "http {\n": "http {\n" + temporary,
+            # All clients of the drill have one address.
+            "rate=100r/s": "rate=10000r/s",
             "/run/nginx.pid": f"{ours}/nginx.pid",
             "/var/log/nginx/": f"{ours}/nginx-",
             "/etc/ssl/chat": ours,

@@ -87,6 +87,20 @@ def killed_writer(cluster, load):
     require(writer_of(cluster) is not node, "a node that comes back does not become the writer")
 
 
+def killed_haproxy(cluster, load):
+    """The writer is not the node that an empty HAProxy would choose: this one has to learn it from its peer."""
+    before, haproxy = writer_of(cluster), cluster.haproxies[0]
+    require(before is not cluster.nodes[0], f"the writer has changed before this step: {before.name}")
+    with load.step(f"kill -9 of {haproxy.name}") as also:
+        haproxy.kill()
+        time.sleep(1)
+        haproxy.start()
+        haproxy.wait_for_port(cluster.address(APPS[0]), 3306)
+        time.sleep(4)
+        also.append(f"started again after a second, it leads to {before.name} as before")
+    require(writer_of(cluster) is before, "both still lead to the writer of before")
+
+
 def stopped_writer(cluster, load):
     node = writer_of(cluster)
     with load.step(f"SIGTERM to the writer, {node.name}") as also:
@@ -263,6 +277,7 @@ ALL = [
     export,
     tables_change,
     killed_writer,
+    killed_haproxy,
     stopped_writer,
     planned_change,
     frozen_writer,
