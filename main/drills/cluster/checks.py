@@ -2,10 +2,12 @@
 
 import json
 import time
+from collections import defaultdict
 
 import MySQLdb
 from django.db import connection
 
+from conversations.models import Conversation, Message
 from drills import events
 from drills.cluster.machines import APPS
 from drills.cluster.steps import by_way_of
@@ -39,11 +41,29 @@ def everything(cluster, load):
     """Nothing was lost, nothing came twice, and all nodes have the same."""
     connection.close()  # to a writer of before
     events.Check(load.cast, load.writers, load.readers).all()
+    messages(load)
     logs(cluster)
     cluster.manage("index_search")
     for app in cluster.apps:
         app.terminate()
     same_on_all(cluster)
+
+
+def messages(load):
+    """Every message that was answered is there, once, under the number that was answered; no number is missing."""
+    answered = {client_id: place for writer in load.writers for client_id, place in writer.stored.items()}
+    numbers, stored = defaultdict(list), {}
+    for pk, number, client_id in Message.objects.order_by("number").values_list("conversation", "number", "client_id"):
+        numbers[pk].append(number)
+        stored[client_id] = (pk, number)
+    lost = [client_id for client_id, place in answered.items() if stored.get(client_id) != place]
+    last = dict(Conversation.objects.values_list("pk", "last_number"))
+    gaps = [pk for pk, found in numbers.items() if found != list(range(1, last[pk] + 1))]
+    say(
+        f"{len(answered)} messages answered, {len(lost)} lost; "
+        f"{len(numbers)} conversations, {len(gaps)} with a number missing or twice"
+    )
+    require(len(answered) > 20 and not lost and not gaps, f"lost: {lost[:5]}, gaps: {gaps[:5]}")
 
 
 def logs(cluster):

@@ -109,7 +109,7 @@ class Program:
         self.kill()
         return time.monotonic() - began
 
-    def wait_for_port(self, address, port, seconds=30):
+    def wait_for_port(self, address, port, seconds=60):
         until = time.monotonic() + seconds
         while time.monotonic() < until and self.process.poll() is None:
             with suppress(OSError), closing(socket.create_connection((address, port), timeout=1)):
