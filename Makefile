@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-page quick check drill drill-leaks drill-mails drill-cluster bench bench-events
+.PHONY: help run test test-page quick check drill drill-leaks drill-mails drill-cluster bench bench-events bench-peers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -40,3 +40,6 @@ bench: ## measure what every call costs, among up to a million people, and event
 
 bench-events: ## measure how fast events arrive, and what 10 000 open streams cost: about ten minutes
 	@scripts/bench events.py
+
+bench-peers: ## measure it beside Matrix Synapse, which it installs into ~/.cache/chat-server-peers: about ten minutes
+	@scripts/bench peers.py $(OPTIONS)

@@ -1,5 +1,5 @@
 -- Sends the requests of a file in turn, and prints what wrk measured as JSON.
--- The file: a line each with the method, the path, and the JSON body or "-". A "{n}" becomes a number used once.
+-- The file: a line each with the method, the path, and the JSON body or "-". A "{n}" in path and body becomes a number used once.
 local requests, turn, count = {}, 0, 0
 
 function init(arguments)
@@ -16,13 +16,14 @@ function request()
     turn = turn % #requests + 1
     count = count + 1
     local method, path, body = unpack(requests[turn])
+    path = path:gsub("{n}", tostring(count))
     if body then body = body:gsub("{n}", tostring(count)) end
     return wrk.format(method, path, nil, body)
 end
 
 local statuses = {}
 function response(status)
-    if status >= 400 then refused = (refused or 0) + 1 end
+    if status >= 300 then refused = (refused or 0) + 1 end
 end
 
 local threads = {}

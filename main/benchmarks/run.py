@@ -41,6 +41,7 @@ from users.models import AuthToken, ContactBookEntry, User  # noqa: E402
 from users.search import SearchEntry  # noqa: E402
 
 PASSWORD = "correct-horse-battery"  # noqa: S105
+CONNECTIONS = 8
 SEARCHES = {
     "rare part": ["quill4", "zephyr_zo", "otter.2a", "ødegård1", "🦊9z", "lebedev"],
     "common part": ["an", "ar", "er", "li", "ma"],
@@ -78,27 +79,34 @@ def database_pid():
     return next(int(c.parent.name) for c in Path("/proc").glob("[0-9]*/cmdline") if port in c.read_bytes().split(b"\0"))
 
 
+# Numbers of messages and accounts, for each run of wrk others.
+numbers = itertools.count(1_000_000, 1_000_000)
+
+
+def ask_with_wrk(port, authorization, requests, seconds):
+    """Send the requests, (method, path, body), in turn over 8 connections; what wrk measured, by name."""
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        for method, path, body in requests:
+            file.write(f"{method} {path} {json.dumps(body) if body else '-'}\n")
+        file.flush()
+        script = str(Path(__file__).with_name("requests.lua"))
+        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "30s", "-s", script]
+        command += [f"http://127.0.0.1:{port}", "--", file.name, authorization, str(next(numbers))]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    return json.loads(result.stdout.splitlines()[-1])
+
+
 class Load:
     """Sends requests with wrk and keeps what it measured, by name."""
-
-    numbers = itertools.count(1_000_000, 1_000_000)
 
     def __init__(self, server, token, seconds):
         self.pids = (server.process.pid, database_pid())
         self.authorization, self.seconds, self.samples = f"Token {token}", seconds, {}
 
     def measure(self, name, requests):
-        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
-            for method, path, body in requests:
-                file.write(f"{method} {path} {json.dumps(body) if body else '-'}\n")
-            file.flush()
-            script = str(Path(__file__).with_name("requests.lua"))
-            before = cpu_seconds(*self.pids)
-            command = ["wrk", "-t1", "-c8", f"-d{self.seconds}s", "-s", script, f"http://127.0.0.1:{PORT}", "--"]
-            command += [file.name, self.authorization, str(next(self.numbers))]
-            result = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
-            server, database = (now - then for now, then in zip(cpu_seconds(*self.pids), before, strict=True))
-        sample = json.loads(result.stdout.splitlines()[-1])
+        before = cpu_seconds(*self.pids)
+        sample = ask_with_wrk(PORT, self.authorization, requests, self.seconds)
+        server, database = (now - then for now, then in zip(cpu_seconds(*self.pids), before, strict=True))
         done = max(sample["requests"], 1)
         sample |= {"rate": done / sample["seconds"], "server": 1000 * server / done, "database": 1000 * database / done}
         self.samples.setdefault(name, []).append(sample)

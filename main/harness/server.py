@@ -33,17 +33,18 @@ def prepare_database():
 
 
 class Server:
-    """The production server on PORT, for as long as a `with` lasts; two processes, started by the module."""
+    """The production server, for as long as a `with` lasts; two processes, started by the module."""
 
-    def __init__(self, module="main.serve"):
-        self.module = module
+    def __init__(self, module="main.serve", port=PORT, **environment):
+        self.module, self.port = module, port
+        self.environment = {"BIND": f"127.0.0.1:{port}", "WEB_CONCURRENCY": "2"} | environment
 
     def __enter__(self):
         self.log = tempfile.TemporaryFile()
         self.process = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", self.module],
             cwd=MAIN,
-            env=os.environ | {"BIND": f"127.0.0.1:{PORT}", "WEB_CONCURRENCY": "2"},
+            env=os.environ | self.environment,
             stdout=self.log,
             stderr=self.log,
         )
@@ -51,7 +52,7 @@ class Server:
             if self.process.poll() is not None:
                 break
             try:
-                urllib.request.urlopen(f"http://127.0.0.1:{PORT}/healthz")
+                urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz")
             except OSError:
                 time.sleep(0.1)
             else:
