@@ -58,6 +58,8 @@ class Synapse(Peer):
     scheme = "Bearer"
     listening = {"/sync": False}
     transactions = itertools.count()
+    # Where the one who listens has come to. A first /sync is answered from a cache for two minutes, with what was then.
+    place = None
 
     def set_the_stage(self, users, messages):
         self.users = users
@@ -151,14 +153,15 @@ class Synapse(Peer):
     # Listening
 
     def present_place(self, username):
-        return self.ask("GET", f"{CLIENT}/sync?timeout=0", by=username)["next_batch"]
+        return self.place or self.ask("GET", f"{CLIENT}/sync?timeout=0", by=username)["next_batch"]
 
     def poll_path(self, place):
         return f"{CLIENT}/sync?since={place}&timeout=25000"
 
     def read_poll(self, answer):
+        self.place = answer["next_batch"]
         room = answer.get("rooms", {}).get("join", {}).get(self.rooms[LISTENED], {})
-        return answer["next_batch"], [text for _, text in messages_in(room.get("timeline", {}).get("events", []))]
+        return self.place, [text for _, text in messages_in(room.get("timeline", {}).get("events", []))]
 
 
 def identifier(username):
