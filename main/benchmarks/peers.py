@@ -77,7 +77,7 @@ class Contender:
         server, database = (*used, 0)[:2]
         return {"server": 1000 * server / number, "database": 1000 * database / number}
 
-    def become_idle(self, seconds=5):
+    def become_idle(self, seconds=20):
         """Wait until what wrk left behind is done; it would also disturb the next one."""
         deadline, used = time.monotonic() + seconds, sum(cpu_seconds(*self.pids))
         while time.monotonic() < deadline:
