@@ -1,11 +1,11 @@
 import math
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 from django.db import models
 from django.db.models import Case, F, Q, When
 from django.utils import timezone
 
+from common.compiled import Update, compiled
 from common.keys import ExactCharField
 from common.transactions import retried_transaction
 
@@ -50,12 +50,7 @@ class RateCounterQuerySet(models.QuerySet["RateCounter"]):
         while True:
             now = timezone.now()
             later = now + timedelta(seconds=seconds)
-            is_running: dict[str, Any] = {"expires_at__gt": now}
-            # `count` comes first: MySQL evaluates later assignments with the new values of earlier ones.
-            if counter.filter(Q(count__lte=limit - uses) | ~Q(**is_running)).update(
-                count=Case(When(**is_running, then=F("count") + uses), default=uses),
-                expires_at=Case(When(**is_running, then=F("expires_at")), default=later),
-            ):
+            if _count(key, limit - uses, uses, now, later):
                 return 0
             found = counter.values("count", "expires_at").first()
             if found is None:
@@ -89,3 +84,13 @@ class RateCounter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} until {self.expires_at}"
+
+
+@compiled
+def _count(key: str, most: int, uses: int, now: datetime, later: datetime) -> Update:
+    """Count more uses unless the running period has more than `most`, or begin a period, which ends later."""
+    is_running = Q(expires_at__gt=now)
+    counter = RateCounter.objects.filter(Q(count__lte=most) | ~is_running, key=key)
+    # `count` comes first: MySQL evaluates later assignments with the new values of earlier ones.
+    count = Case(When(is_running, then=F("count") + uses), default=uses, output_field=models.PositiveIntegerField())
+    return Update(counter, {"count": count, "expires_at": Case(When(is_running, then=F("expires_at")), default=later)})
