@@ -2,7 +2,8 @@
 
 from collections.abc import Collection
 
-from django.db import InterfaceError, OperationalError
+from django.core.management.color import no_style
+from django.db import InterfaceError, OperationalError, connection
 
 # Error codes of MySQL and MariaDB: a deadlock, and a wait for a lock that timed out.
 DEADLOCK, LOCK_WAIT_TIMEOUT = 1213, 1205
@@ -33,3 +34,9 @@ def database_is_away(error: BaseException | None) -> bool:
 def placeholders(values: Collection[object]) -> str:
     """The parameters of an IN list."""
     return ", ".join(["%s"] * len(values))
+
+
+def empty_tables(names: Collection[str]) -> None:
+    """Remove all rows of the tables, as far as there are such tables."""
+    there = sorted(set(connection.introspection.table_names()).intersection(names))
+    connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), there, reset_sequences=True))

@@ -8,7 +8,7 @@ from django.db import IntegrityError
 from django.utils import timezone
 from rest_framework.exceptions import Throttled
 
-from common import upkeep
+from common import backups, upkeep
 from common.transactions import retried_transaction
 from delivery.models import Process, Slot
 
@@ -63,3 +63,4 @@ def pieces_of_gone() -> Iterator[None]:
 
 
 upkeep.tasks.append(pieces_of_gone)
+backups.of_the_moment += [Slot, Process]

@@ -15,6 +15,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.functional import cached_property
 
+from common import backups
 from common.compiled import compiled
 from common.database import placeholders
 from common.keys import ExactCharField, KeyField, text_key
@@ -398,6 +399,8 @@ class AuthToken(models.Model):
         """Postpone the expiry."""
         AuthToken.objects.filter(pk=self.pk).update(last_used=timezone.now())
 
+
+backups.sessions.append(AuthToken)
 
 # Queries that many calls run, compiled once.
 
