@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-page quick check drill drill-leaks drill-mails drill-cluster bench bench-events bench-peers
+.PHONY: help run test test-page quick check drill drill-leaks drill-mails drill-cluster bench bench-events bench-peers drill-backup
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -33,6 +33,8 @@ drill-mails: ## kill the server while it sends mails; a mail server that is slow
 drill-cluster: ## start a whole cluster on the loopback interface from deploy/cluster, break it, count: seven minutes
 	@scripts/install cluster || true # what is missing then is said by the drill, which is skipped
 	@env/bin/python main/drills/cluster/run.py
+drill-backup: ## back up under load, restore into an empty database, compare; kills, broken files, a full disk: minutes
+	@scripts/drill-backup
 
 bench: ## measure what every call costs, among up to a million people, and events: about half an hour
 	@scripts/bench run.py

@@ -2,8 +2,8 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection
-from contextlib import closing, suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from django.db import connection
@@ -11,8 +11,9 @@ from django.db import connection
 from common.files import BROKEN, FileError, appearing, beside, copy, open_to_read, open_to_write, passing
 
 MAGIC = b"SQLite format 3\0"
-# Files beside that of a database: what was written last, and the index of that.
-COMPANIONS = ("-wal", "-shm")
+# Files beside that of a database: what to undo, what was written last, and the index of that. SQLite takes them for a
+# part of whatever has the name of the database, so that none may be left of another one, by a kill say.
+COMPANIONS = ("-journal", "-wal", "-shm")
 # Seconds to wait for a lock.
 PATIENCE = 20
 
@@ -26,9 +27,10 @@ def write(part: Path, *, compressed: bool) -> None:
     the file. The copy has no free pages, and so nothing of what was deleted.
     """
     with passing(beside(part, ".sqlite3")) as plain:
+        target = plain if compressed else part
         try:
-            with closing(_connect(_database())) as source:
-                source.execute("VACUUM INTO ?", [str(plain if compressed else part)])
+            with _by_itself(target), closing(_connect(_database())) as source:
+                source.execute("VACUUM INTO ?", [str(target)])
         except sqlite3.Error as error:
             raise FileError(f"The database could not be copied: {error}.") from None
         if compressed:
@@ -38,7 +40,7 @@ def write(part: Path, *, compressed: bool) -> None:
 
 def check(file: Path) -> Migrations:
     """The migrations of the backup; refuse what is not a whole one. The folder of the database has room for a copy."""
-    with passing(beside(_database(), ".check")) as plain:
+    with passing(beside(_database(), ".check")) as plain, _by_itself(plain):
         return _unpack(file, plain)
 
 
@@ -65,7 +67,7 @@ def restore(file: Path, approve: Callable[[Migrations], None], emptied: Collecti
     """
     database = _database()
     connection.close()
-    with appearing(database, replace=True) as part:
+    with appearing(database, replace=True) as part, _by_itself(part):
         migrations = _unpack(file, part)
         approve(migrations)
         _empty(part, emptied)
@@ -73,11 +75,27 @@ def restore(file: Path, approve: Callable[[Migrations], None], emptied: Collecti
             _give_to_owner_of(database, part)
             # Last of all: from here on until the file is replaced nobody should open the database.
             _close(database)
+        _remove_companions(database)
     return migrations
 
 
 def _database() -> Path:
-    return Path(connection.settings_dict["NAME"]).absolute()
+    return Path(connection.settings_dict["NAME"]).resolve()
+
+
+@contextmanager
+def _by_itself(path: Path) -> Iterator[None]:
+    """In the block the database of this path begins without anything beside it, and nothing is left there."""
+    _remove_companions(path)
+    try:
+        yield
+    finally:
+        _remove_companions(path)
+
+
+def _remove_companions(path: Path) -> None:
+    for ending in COMPANIONS:
+        beside(path, ending).unlink(missing_ok=True)
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -138,7 +156,3 @@ def _close(database: Path) -> None:
             raise FileError(f"{database} is open in another process: stop the server first.") from None
     except sqlite3.DatabaseError:
         pass  # It is broken, which may be why it is restored.
-    for ending in COMPANIONS:
-        # SQLite would take what such a file holds for a part of the new database.
-        with suppress(FileNotFoundError):
-            beside(database, ending).unlink()

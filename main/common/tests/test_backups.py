@@ -290,6 +290,24 @@ def test_what_a_killed_server_has_left_beside_the_file_does_not_get_into_the_res
 
 
 @on_sqlite
+def test_what_a_killed_backup_or_restore_has_left_does_not_get_into_the_next_one(databases, tmp_path, alice):
+    with closing(sqlite3.connect(tmp_path / "killed", isolation_level=None)) as killed:
+        killed.execute("CREATE TABLE t (x)")
+        killed.execute("INSERT INTO t VALUES (zeroblob(20000))")
+        killed.execute("PRAGMA cache_size = 1")
+        killed.execute("BEGIN")
+        killed.execute("UPDATE t SET x = randomblob(20000)")
+        journal = (tmp_path / "killed-journal").read_bytes()
+    for name in ("backup.part-journal", "other.sqlite3.part-journal", "other.sqlite3-journal"):
+        (tmp_path / name).write_bytes(journal)
+    backup(tmp_path / "backup")
+    databases.use_other()
+    restore(tmp_path / "backup")
+    assert User.objects.get() == alice
+    assert not [name for name in os.listdir(tmp_path) if name.endswith("journal")]
+
+
+@on_sqlite
 def test_a_broken_database_can_be_replaced(databases, tmp_path):
     backup(tmp_path / "backup")
     databases.use_other()
