@@ -48,7 +48,7 @@ class Server:
             stdout=self.log,
             stderr=self.log,
         )
-        for _ in range(300):  # a busy machine takes long
+        for _ in range(600):  # a busy machine takes long
             if self.process.poll() is not None:
                 break
             try:
