@@ -174,7 +174,7 @@ def _require_alone() -> None:
         )
         if number := cursor.fetchone()[0]:
             name = connection.settings_dict["NAME"]
-            raise FileError(f"{number} others are connected to the database {name}: stop the server first.")
+            raise FileError(f"{number} other connections use the database {name}: stop the server first.")
 
 
 def _drop_all(contents: Contents) -> None:

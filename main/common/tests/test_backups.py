@@ -180,6 +180,9 @@ def test_a_backup_that_fails_leaves_no_file(databases, tmp_path):
     databases.use(f"{databases.other}_that_is_not_there")
     with pytest.raises(CommandError, match="No backup was made"):
         backup(tmp_path / "backup.gz")
+    databases.use(databases.first)
+    with pytest.raises(CommandError, match="No such file or directory"):
+        backup(tmp_path / "folder" / "backup")
     assert os.listdir(tmp_path) == []
 
 
@@ -355,6 +358,21 @@ def test_a_dump_that_ends_too_early_is_no_backup(tmp_path, monkeypatch):
     with pytest.raises(CommandError, match="mariadb-dump wrote no whole dump"):
         backup(tmp_path / "backup")
     assert os.listdir(tmp_path) == ["mariadb-dump"]
+
+
+@on_mysql
+def test_there_is_no_backup_of_a_database_that_is_migrated_meanwhile(tmp_path, monkeypatch):
+    dump = mysql_backups._dump
+
+    def dump_and_migrate(names, put):
+        MigrationRecorder(connection).record_applied("users", f"9999_with_{names[0]}")
+        return dump(names, put)
+
+    monkeypatch.setattr(mysql_backups, "_dump", dump_and_migrate)
+    with pytest.raises(CommandError, match="The database was migrated while it was copied: try again"):
+        backup(tmp_path / "backup")
+    assert os.listdir(tmp_path) == []
+    MigrationRecorder.Migration.objects.filter(name__startswith="9999").delete()
 
 
 @on_mysql

@@ -21,4 +21,4 @@ class Command(BaseCommand):
     def handle(self, *, file: Path, force: bool, **options: object) -> None:
         with told_in_a_sentence("No backup was made"):
             backups.make(file, replace=force)
-            self.stdout.write(f"{file}: {file.stat().st_size / 1e6:.1f} MB.")
+            self.stdout.write(f"{file}: {file.stat().st_size / 1e6:.2f} MB.")
