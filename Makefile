@@ -33,6 +33,7 @@ drill-mails: ## kill the server while it sends mails; a mail server that is slow
 drill-cluster: ## start a whole cluster on the loopback interface from deploy/cluster, break it, count: seven minutes
 	@scripts/install cluster || true # what is missing then is said by the drill, which is skipped
 	@env/bin/python main/drills/cluster/run.py
+
 drill-backup: ## back up under load, restore into an empty database, compare; kills, broken files, a full disk: minutes
 	@scripts/drill-backup
 
