@@ -7,7 +7,7 @@ import tempfile
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
@@ -17,6 +17,10 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # The environment wins over the file. Without interpolation a password may contain "$".
 load_dotenv(os.environ.get("ENV_FILE", BASE_DIR / "main" / ".env"), interpolate=False)
+
+
+# Where Debian and Ubuntu, and Fedora and Amazon Linux, keep the authorities that they trust.
+SYSTEM_AUTHORITIES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
 
 
 def text(name: str, default: str | None = None) -> str:
@@ -91,6 +95,18 @@ def existing_file(name: str) -> str:
     return path
 
 
+def authorities(name: str) -> str:
+    """A file with the certificates of authorities; `system` means those that this machine trusts."""
+    return authorities_of_system() if text(name, "") == "system" else existing_file(name)
+
+
+def authorities_of_system() -> str:
+    for path in (os.environ.get("SSL_CERT_FILE", ""), *SYSTEM_AUTHORITIES):
+        if Path(path).is_file():
+            return path
+    raise ImproperlyConfigured("MYSQL_SSL_CA is to be the system's, which has none: install ca-certificates.")
+
+
 def address(name: str, default: str) -> str:
     """Where to listen: host:port, [IPv6 address]:port, or unix:/path."""
     value = text(name, default)
@@ -163,7 +179,28 @@ def database_url(name: str) -> dict[str, str]:
         account = {}
     if not account or not all(account.values()) or url.scheme not in ("mysql", "mysql2", "mariadb"):
         raise ImproperlyConfigured(f"{name} must be such as mysql://user:password@host:3306/database.")
-    return {key: unquote(part) for key, part in (account | {"PASSWORD": url.password or ""}).items()}
+    account |= {"PASSWORD": url.password or ""}
+    return {key: unquote(part) for key, part in account.items()} | {"SSL_MODE": ssl_mode(name, url.query)}
+
+
+def ssl_mode(name: str, query: str) -> str:
+    """What the query of a URL asks for, by the names of the MySQL client: ssl-mode=REQUIRED. Others are ignored.
+
+    What is about encryption and not understood stops the start: nobody should believe in it without having it.
+    """
+    mode = ""
+    for key, value in parse_qsl(query):
+        if key.lower() in ("ssl-mode", "ssl_mode", "sslmode"):
+            mode = value.upper().replace("-", "_")
+        elif key.lower() in ("ssl", "tls") and value.lower() in ("true", "1"):
+            mode = mode or "REQUIRED"
+        elif "ssl" in key.lower() or "tls" in key.lower():
+            mode = "?"
+    if mode not in ("", "DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA", "VERIFY_IDENTITY"):
+        raise ImproperlyConfigured(
+            f"{name} may have ssl-mode=REQUIRED or VERIFY_IDENTITY after its ?, and no other option about encryption."
+        )
+    return mode
 
 
 def mysql(account: dict[str, str]) -> dict[str, Any]:
@@ -174,9 +211,12 @@ def mysql(account: dict[str, str]) -> dict[str, Any]:
         "write_timeout": 30,
         "init_command": "SET sql_mode='STRICT_TRANS_TABLES', innodb_lock_wait_timeout=5",
     }
-    if authority := existing_file("MYSQL_SSL_CA"):
-        options["ssl_mode"] = "VERIFY_IDENTITY"
-        options["ssl"] = {"ca": authority}
+    mode, file = account.pop("SSL_MODE", ""), authorities("MYSQL_SSL_CA")
+    if file or mode.startswith("VERIFY"):
+        # MariaDB's client library checks the name in both cases; MySQL's wants a file.
+        mode, options["ssl"] = "VERIFY_IDENTITY", {"ca": file or authorities_of_system()}
+    if mode:
+        options["ssl_mode"] = mode
     return {"ENGINE": "django.db.backends.mysql", **account, "PORT": int(account["PORT"]), "OPTIONS": options}
 
 

@@ -137,6 +137,40 @@ def test_an_account_that_is_not_mysql_stops_the_start_and_the_password_is_not_sh
     assert result.stderr == "manage.py: DATABASE_URL must be such as mysql://user:password@host:3306/database.\n"
 
 
+OPTIONS = "[settings.DATABASES['default']['OPTIONS'].get(key) for key in ('ssl_mode', 'ssl')]"
+URL = "mysql://a:secret@db/chat"
+
+
+@pytest.mark.parametrize(
+    ("environment", "values"),
+    [
+        ({"DATABASE_URL": f"{URL}?reconnect=true&charset=utf8"}, [None, None]),
+        ({"DATABASE_URL": f"{URL}?ssl-mode=REQUIRED"}, ["REQUIRED", None]),
+        ({"JAWSDB_URL": f"{URL}?ssl=true"}, ["REQUIRED", None]),
+        ({"DATABASE_URL": f"{URL}?ssl-mode=VERIFY_CA"}, ["VERIFY_IDENTITY", {"ca": "{file}"}]),
+        ({"DATABASE_URL": f"{URL}?ssl-mode=verify-identity"}, ["VERIFY_IDENTITY", {"ca": "{file}"}]),
+        ({"DATABASE_URL": f"{URL}?ssl-mode=REQUIRED", "MYSQL_SSL_CA": "{file}"}, ["VERIFY_IDENTITY", {"ca": "{file}"}]),
+        ({"MYSQL_USER": "chat", "MYSQL_SSL_CA": "system"}, ["VERIFY_IDENTITY", {"ca": "{file}"}]),
+        ({**RDS, "MYSQL_SSL_CA": "{file}"}, ["VERIFY_IDENTITY", {"ca": "{file}"}]),
+    ],
+)
+def test_how_the_way_to_the_database_is_encrypted(environment, values, tmp_path):
+    file = tmp_path / "authorities.pem"
+    file.touch()
+    environment = {name: value.replace("{file}", str(file)) for name, value in environment.items()}
+    found = evaluate(OPTIONS, **environment, SSL_CERT_FILE=str(file))
+    assert found == str(values).replace("{file}", str(file))
+
+
+@pytest.mark.parametrize("query", ["ssl-mode=on", "sslaccept=strict", "ssl-ca=/ca.pem", "ssl=maybe", "tlsmode=verify"])
+def test_an_encryption_that_is_not_understood_stops_the_start_and_the_password_is_not_shown(query):
+    result = start("check", DATABASE_URL=f"{URL}?{query}")
+    assert result.returncode == 1
+    assert result.stderr.startswith("manage.py: DATABASE_URL may have ssl-mode=REQUIRED or VERIFY_IDENTITY")
+    assert result.stderr.count("\n") == 1
+    assert "secret" not in result.stderr
+
+
 def test_a_file_as_the_project_began_with_works(tmp_path):
     env_file = tmp_path / ".env"
     env_file.write_text(
