@@ -67,6 +67,8 @@ def allow_open_files() -> None:
 
 def serve(application: str = "main.asgi:application") -> None:
     """Serve until SIGTERM, which finishes running requests. SIGHUP replaces one process after the other."""
+    # The first process of a container would ignore it until uvicorn handles it. At its end uvicorn raises it once more.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
         import django
         from django.conf import settings

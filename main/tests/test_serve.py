@@ -5,6 +5,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import time
 
 import pytest
@@ -106,8 +107,8 @@ def test_a_unix_socket_is_for_its_owner_and_group_alone(serve, tmp_path):
 
 
 @pytest.mark.parametrize("ending", [signal.SIGHUP, signal.SIGTERM])
-def test_a_single_process_finishes_what_runs(serve, free_port, ending):
-    server = serve(BIND=f"127.0.0.1:{free_port}", WEB_CONCURRENCY="1")
+def test_a_single_process_finishes_what_runs(serve, free_port, ending, tmp_path):
+    server = serve(BIND=f"127.0.0.1:{free_port}", WEB_CONCURRENCY="1", TMPDIR=str(tmp_path))
     assert health(socket.AF_INET, ("127.0.0.1", free_port)) == "HTTP/1.1 200 OK"
     with socket.socket() as client:
         client.connect(("127.0.0.1", free_port))
@@ -117,7 +118,8 @@ def test_a_single_process_finishes_what_runs(serve, free_port, ending):
         time.sleep(0.3)
         client.sendall(b"\r\n")
         assert client.makefile().readline().strip() == "HTTP/1.1 200 OK"
-    server.wait(20)
+    assert server.wait(20) == 0
+    assert list(tmp_path.glob("chat-*")) == []
 
 
 def test_the_processes_stop_with_the_one_that_started_them(serve, free_port):
@@ -130,3 +132,25 @@ def test_the_processes_stop_with_the_one_that_started_them(serve, free_port):
                 return
         time.sleep(0.1)
     pytest.fail("Somebody listens still.")
+
+
+@pytest.mark.parametrize("place", ["0.0.0.0:{port}", "unix:{folder}/chat.sock"])
+def test_the_health_check_of_containers_asks_where_the_server_listens(serve, free_port, tmp_path, place):
+    environment = {"BIND": place.format(port=free_port, folder=tmp_path), "ALLOWED_HOSTS": "localhost"}
+    command = [sys.executable, "-m", "main.health_check"]
+
+    def check():
+        return subprocess.run(  # noqa: S603
+            command, cwd=MAIN, env=DEFAULTS | environment, stderr=subprocess.PIPE, text=True, timeout=20
+        )
+
+    red = check()
+    assert red.returncode == 1
+    assert red.stderr.startswith(f"health_check: {environment['BIND']} does not answer: ")
+    server = serve(**environment, WEB_CONCURRENCY="1")
+    assert server.stdout.readline().startswith("Serving at ")
+    for _ in range(100):
+        if (result := check()).returncode == 0:
+            return
+        time.sleep(0.1)
+    pytest.fail(result.stderr)
