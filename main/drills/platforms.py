@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -15,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import MySQLdb
 
-from drills.container.client import Client, free_port, require, run, say, wait_until
+from drills.container.client import Client, free_port, require, run, say, stopped_during_a_call, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST = "chat.example.org"
@@ -68,24 +67,12 @@ class Running:
 
 def sigterm_finishes_what_runs(process, client, database, token, conversation, expected):
     """A message that waits for a lock is answered after SIGTERM, as a platform sends it before it kills."""
-    statuses = []
-    path = f"/conversations/{conversation}/messages"
-    with as_root() as connection:
-        connection.cursor().execute(
-            f"SELECT id FROM {database}.conversations_conversation WHERE id = {conversation} FOR UPDATE"  # noqa: S608
-        )
-        sender = threading.Thread(
-            target=lambda: statuses.append(client.call("POST", path, {"text": "slow"}, token)[0]), daemon=True
-        )
-        sender.start()
-        time.sleep(1)
-        began = time.monotonic()
+
+    def stop():
         process.send_signal(signal.SIGTERM)
-        time.sleep(1.5)
-        require(statuses == [], "the message waits")
-        connection.rollback()
-    sender.join(30)
-    require(statuses == [201], f"a message that was under way at SIGTERM is answered with 201, not {statuses}")
+
+    with as_root() as connection:
+        began = stopped_during_a_call(client, connection, database, token, conversation, stop)
     code = process.wait(60)
     require(code in expected, f"SIGTERM ends it with one of {expected}, not {code}")
     say(f"  SIGTERM during a slow call: answered 201, ended after {time.monotonic() - began:.1f} s")

@@ -5,6 +5,7 @@ import json
 import socket
 import ssl
 import subprocess
+import threading
 import time
 
 PASSWORD = "correct-horse-battery"  # noqa: S105
@@ -119,3 +120,24 @@ class Client:
 
 
 STREAM = {"Accept": "text/event-stream"}
+
+
+def stopped_during_a_call(client, connection, database, token, conversation, stop):
+    """Call `stop` while a message waits for a lock; the message has to be answered. Returns when it was called."""
+    statuses, path = [], f"/conversations/{conversation}/messages"
+    cursor = connection.cursor()
+    cursor.execute(f"SELECT id FROM {database}.conversations_conversation WHERE id = %s FOR UPDATE", [conversation])  # noqa: S608
+    sender = threading.Thread(
+        target=lambda: statuses.append(client.call("POST", path, {"text": "slow"}, token)[0]), daemon=True
+    )
+    sender.start()
+    waiting = "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
+    wait_until(lambda: cursor.execute(waiting), "a message waits for the lock", 20)
+    began = time.monotonic()
+    stop()
+    time.sleep(1)
+    require(statuses == [], "the message waits still")
+    connection.rollback()
+    sender.join(30)
+    require(statuses == [201], f"a message that was under way at SIGTERM is answered with 201, not {statuses}")
+    return began

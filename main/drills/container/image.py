@@ -2,14 +2,13 @@
 
 import os
 import signal
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import MySQLdb
 
-from drills.container.client import Client, free_port, require, run, say, wait_until
+from drills.container.client import Client, free_port, require, run, say, stopped_during_a_call, wait_until
 
 IMAGE = "localhost/chat:latest"
 HARDENED = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")  # noqa: S108
@@ -23,13 +22,12 @@ def container(*arguments, **environment):
     return ["podman", "run", "--network", "host", *HARDENED, *pairs, *arguments]
 
 
-def database(**options):
+def database():
     return MySQLdb.connect(
         host=os.environ["MYSQL_HOST"],
         port=int(os.environ["MYSQL_PORT"]),
         user=os.environ["MYSQL_USER"],
         password=os.environ["MYSQL_PASSWORD"],
-        **options,
     )
 
 
@@ -101,23 +99,12 @@ def health_check_is_green_and_red():
 
 def sigterm_finishes_what_runs(client, name, token, conversation):
     """A message that waits for a lock is answered after SIGTERM, and the container ends with 0."""
-    statuses = []
-    path = f"/conversations/{conversation}/messages"
-    with database(database=os.environ["MYSQL_DATABASE"]) as connection:
-        cursor = connection.cursor()
-        cursor.execute("SELECT id FROM conversations_conversation WHERE id = %s FOR UPDATE", [conversation])
-        sender = threading.Thread(
-            target=lambda: statuses.append(client.call("POST", path, {"text": "slow"}, token)[0]), daemon=True
-        )
-        sender.start()
-        time.sleep(1)
-        began = time.monotonic()
+
+    def stop():
         run("podman", "kill", "--signal", "TERM", name)
-        time.sleep(1.5)
-        require(statuses == [], "the message waits")
-        connection.rollback()
-    sender.join(30)
-    require(statuses == [201], f"a message that was under way at SIGTERM is answered with 201, not {statuses}")
+
+    with database() as connection:
+        began = stopped_during_a_call(client, connection, os.environ["MYSQL_DATABASE"], token, conversation, stop)
     code = run("podman", "wait", name, timeout=60).stdout.strip()
     require(code == "0", f"SIGTERM ends the container with 0, not {code}")
     say(f"  SIGTERM during a slow call ({name}): answered 201, exit code 0 after {time.monotonic() - began:.1f} s")
