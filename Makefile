@@ -39,6 +39,8 @@ drill-backup: ## back up under load, restore into an empty database, compare; ki
 drill-container: ## build the image and run it and compose.yaml, without a registry and without Docker: four minutes, as root
 	@scripts/drill-container
 drill-platforms: ## run the Procfile with the settings of platforms, on a database with TLS: a minute
+drill-container: ## build the image and run it and compose.yaml, without a registry and without Docker, as root: some minutes
+drill-platforms: ## run the Procfile with the settings of platforms, on a database with TLS: some minutes
 	@scripts/drill-platforms
 
 bench: ## measure what every call costs, among up to a million people, and events: about half an hour

@@ -11,7 +11,9 @@ import MySQLdb
 from drills.container.client import Client, free_port, require, run, say, stopped_during_a_call, wait_until
 
 IMAGE = "localhost/chat:latest"
-HARDENED = ("--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")  # noqa: S108
+# podman would leave /run and more writable by itself; Docker does not.
+READ_ONLY = ("--read-only", "--read-only-tmpfs=false", "--tmpfs", "/tmp")  # noqa: S108
+HARDENED = (*READ_ONLY, "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 DATABASE = ("MYSQL_HOST", "MYSQL_PORT", "MYSQL_USER", "MYSQL_PASSWORD", "MYSQL_DATABASE")
 
 
