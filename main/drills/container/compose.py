@@ -118,8 +118,14 @@ def large_bodies_are_refused_in_json(client):
 
 
 def the_database_is_out_of_reach_of_the_proxy():
-    reached = run("podman", "exec", "chat_proxy_1", "getent", "hosts", "db", may_fail=True)
-    require(reached.returncode, "the proxy does not know the database")
+    address = run(
+        "podman", "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", "chat_db_1"
+    ).stdout.strip()
+    for service, reaches in (("app", True), ("proxy", False)):
+        command = ["timeout", "5", "bash", "-c", f": < /dev/tcp/{address}/3306"]
+        reached = run("podman", "exec", f"chat_{service}_1", *command, may_fail=True).returncode == 0
+        require(reached is reaches, f"{service} {'reaches' if reaches else 'does not reach'} the database")
+    say("  the server reaches the database, the proxy does not")
 
 
 def what_is_killed_comes_back(client, token):
