@@ -10,6 +10,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import as_serializer_error
 from rest_framework.views import exception_handler as framework_handler
 
+from common import metrics
 from common.database import database_is_away
 from common.errors import RuleRefusal
 
@@ -47,5 +48,6 @@ def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
 def server_error(request: HttpRequest) -> JsonResponse:
     # Django calls this while the exception is being handled.
     if database_is_away(sys.exception()):
+        metrics.database_away.inc()
         return detail("The service cannot reach its data right now. Try again in a moment.", 503, {"Retry-After": "5"})
     return detail("Something went wrong on our side.", 500)

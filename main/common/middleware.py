@@ -17,6 +17,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import SimpleLazyObject
 
+from common import metrics
 from common.addresses import comes_from_proxy
 from common.handlers import detail
 from common.logs import request_id
@@ -41,16 +42,19 @@ class RequestLogMiddleware:
         try:
             response = self.get_response(request)
             response["X-Request-ID"] = request_id.get()
+            seconds = time.perf_counter() - started
+            method = request.method or ""
             fields = {
-                "method": request.method if re.fullmatch("[A-Z]{1,20}", request.method or "") else "-",
+                "method": method if re.fullmatch("[A-Z]{1,20}", method) else "-",
                 "route": self.route_of(request),
                 "status": response.status_code,
-                "milliseconds": round(1000 * (time.perf_counter() - started), 1),
+                "milliseconds": round(1000 * seconds, 1),
                 "user": self.user_id_of(request),
             }
             logger.info(
                 "{method} {route} {status} {milliseconds} ms user {user}".format(**fields), extra={"fields": fields}
             )
+            metrics.note_request(method, str(fields["route"]), response.status_code, seconds)
         finally:
             request_id.reset(token)
         return response

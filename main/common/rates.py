@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from common import metrics
 from common.models import RateCounter
 
 # The uses of leased limits that this process has reserved and not spent yet, by key.
@@ -55,6 +56,7 @@ class Limit:
         if uses > 1 and self._spend_of_lease():
             return
         if wait := RateCounter.objects.reserve(self.key, number * self.times, seconds, uses):
+            metrics.limit_refusals.labels(self.setting).inc()
             raise Throttled(wait, "Too many attempts.")
         if uses > 1:
             with _leasing:

@@ -8,6 +8,7 @@ from typing import ParamSpec, TypeVar
 
 from django.db import OperationalError, connection, transaction
 
+from common import metrics
 from common.database import DEADLOCK, LOCK_WAIT_TIMEOUT
 
 ATTEMPTS: dict[object, int] = {DEADLOCK: 5, LOCK_WAIT_TIMEOUT: 2}
@@ -36,6 +37,7 @@ def retried_transaction(action: Callable[Arguments, Result]) -> Callable[Argumen
                 attempts[code] += 1
                 if connection.in_atomic_block or attempts[code] >= ATTEMPTS.get(code, 1):
                     raise
+                metrics.database_retries.labels("deadlock" if code == DEADLOCK else "lock wait").inc()
                 # A random pause, or the same transactions would collide again.
                 time.sleep(random.uniform(0, 0.02 * attempts[code]))  # noqa: S311
 

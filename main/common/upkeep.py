@@ -15,6 +15,7 @@ from typing import Any
 from django.db import Error, connections, transaction
 from django.db.models import QuerySet
 
+from common import metrics
 from common.models import RateCounter
 from common.transactions import retried_transaction
 
@@ -72,6 +73,13 @@ def _some_of(rows: QuerySet[Any]) -> QuerySet[Any] | None:
     return rows.model._default_manager.filter(pk__in=ids) if ids else None
 
 
+def counted(task: Callable[[], Iterator[None]]) -> Iterator[None]:
+    pieces = metrics.upkeep_pieces.labels(task.__name__)
+    for _ in task():
+        pieces.inc()
+        yield
+
+
 def work_in_background(is_stopping: Event) -> None:
     """Do what is left, again and again until the event is set; one of all processes at a time."""
     while not is_stopping.wait(PAUSE_IN_BACKGROUND):
@@ -79,9 +87,10 @@ def work_in_background(is_stopping: Event) -> None:
             try:
                 # The task's name is the key: each one is done by one process at a time.
                 if not RateCounter.objects.reserve(f"upkeep {task.__name__}", 1, PAUSE_IN_BACKGROUND):
-                    pieces = takewhile(lambda _: not is_stopping.is_set(), task())
+                    pieces = takewhile(lambda _: not is_stopping.is_set(), counted(task))
                     work(pieces, SECONDS_IN_BACKGROUND / len(tasks), share=0.3)
             except Exception as error:  # of whatever kind: nobody would start this thread again
+                metrics.upkeep_failures.labels(task.__name__).inc()
                 # Another task does not have to wait for this one.
                 is_ours = not isinstance(error, Error)
                 logger.warning("The upkeep was interrupted, and goes on later: %s", error, exc_info=is_ours)

@@ -1,11 +1,14 @@
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.crypto import constant_time_compare
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 from rest_framework import status
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from common import metrics, processes
 from common.access import public
 from common.health import what_is_missing
 from common.openapi import operations, schema_as_json
@@ -64,3 +67,23 @@ class SchemaView(APIView):
 
     def get(self, request: Request) -> HttpResponse:
         return HttpResponse(schema_as_json(), content_type="application/json")
+
+
+def see_metrics(request: HttpRequest) -> HttpResponse:
+    """The numbers of this server for the monitoring of its operators, which shows METRICS_TOKEN.
+
+    Everybody else is answered as at a path that does not exist: 404, or without a user's token 401. This call is not in
+    the OpenAPI document, which is for clients.
+    """
+    if request.method not in ("GET", "HEAD") or not shows_metrics_token(request):
+        request.resolver_match = None  # so that users.middleware takes it for unknown
+        raise Http404
+    metrics.watch()
+    headers = {"Cache-Control": "no-store"}
+    return HttpResponse(processes.as_text(), content_type=CONTENT_TYPE_PLAIN_0_0_4, headers=headers)
+
+
+def shows_metrics_token(request: HttpRequest) -> bool:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    is_right = constant_time_compare(token, settings.METRICS_TOKEN)
+    return is_right and scheme.lower() == "bearer" and bool(settings.METRICS_TOKEN)

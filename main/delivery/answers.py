@@ -11,6 +11,7 @@ from typing import Any
 from django.db import Error
 from django.http import HttpResponse
 
+from common import metrics
 from delivery import slots, tokens
 from delivery.continuations import Channel, Continuation
 from delivery.descriptions import Told
@@ -32,6 +33,7 @@ class EventContinuation(Continuation):
     """Holds one of the user's streams, until it is released."""
 
     no_place = "Too many streams are open. Try again in a moment."
+    kind: str  # as the metrics call it
 
     def __init__(self, user_id: int, token_id: int, log_name: str, position: int) -> None:
         self.user_id, self.token_id, self.log_name, self.position = user_id, token_id, log_name, position
@@ -44,9 +46,12 @@ class EventContinuation(Continuation):
         stream = Stream(self.user_id, self.token_id, self.log_name, self.position, channel.cut_off)
         channel.when_lost(stream.end)
         began = monotonic()
+        number = metrics.streams_open.labels(self.kind)
+        number.inc()
         try:
             await self.serve(stream, channel)
         finally:
+            number.dec()
             channel.hub.detach(stream)
             channel.hub.release(self.slot_id)
             fields = {
@@ -69,6 +74,8 @@ class EventContinuation(Continuation):
 
 
 class StreamContinuation(EventContinuation):
+    kind = "stream"
+
     async def serve(self, stream: Stream, channel: Channel) -> None:
         await channel.begin()
         while not await channel.hub.attach(stream) and not stream.is_over:
@@ -86,6 +93,7 @@ class StreamContinuation(EventContinuation):
                 return
             stream.position = page.end
             stream.number += len(page.told)
+            metrics.events_delivered.inc(len(page.told))
             if page.told:
                 await channel.write(as_text(stream.log_name, page.told))
         while data := await stream.take():
@@ -94,6 +102,8 @@ class StreamContinuation(EventContinuation):
 
 class PageContinuation(EventContinuation):
     """Waits for so many seconds until there is something, and answers with a page."""
+
+    kind = "page"
 
     def __init__(self, *args: Any, seconds: int, limit: int) -> None:
         super().__init__(*args)
@@ -109,6 +119,7 @@ class PageContinuation(EventContinuation):
             end = {"id": identify_end(stream.log_name, stream.position), "event": "end", "data": {"why": stream.why}}
             data |= {"events": [end]}
         stream.number = len(page.told) if page else 0
+        metrics.events_delivered.inc(stream.number)
         await channel.answer(as_json(data))
 
     async def next_page(self, stream: Stream, channel: Channel) -> Page | None:

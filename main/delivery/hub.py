@@ -2,15 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from time import monotonic
 from typing import Any, NamedTuple
 
 from django.db import Error, connection
+from django.utils import timezone
 
+from common import metrics
 from delivery import slots, tokens
-from delivery.descriptions import describe
+from delivery.descriptions import Told, describe
 from delivery.hints import all_hints
 from delivery.streams import Stream
 from delivery.wire import HEARTBEAT, as_server_sent_event, end_event, identify
@@ -49,6 +52,7 @@ class Batch(NamedTuple):
     end: int
     texts: list[tuple[int, bytes, Collection[int]]]  # position, what is told, ids of users
     dead: dict[int, str]  # ids of tokens, and why they died
+    sent_at: list[datetime]  # of the new messages that are told of
 
 
 class LogReplacedError(Exception):
@@ -184,14 +188,26 @@ class Hub:
             if batch is None:
                 return False
             self.end_dead(batch.dead)
+            number = 0
             for position, text, user_ids in batch.texts:
                 for user_id in user_ids:
                     for stream in self.streams.get(user_id, ()):
                         if stream.position < position:
                             stream.put(text, events=1)
+                            number += 1
+            self.measure(batch, number)
             is_full = batch.end - self.position == BATCH
             self.position = batch.end
             return is_full
+
+    @staticmethod
+    def measure(batch: Batch, number: int) -> None:
+        """Note that a batch was given to streams, as so many events."""
+        metrics.events_delivered.inc(number)
+        now = timezone.now()
+        for sent_at in batch.sent_at:
+            # The clocks of two machines differ a little.
+            metrics.delivery_seconds.observe(max(0.0, (now - sent_at).total_seconds()))
 
     async def beat(self) -> None:
         """Give a comment to streams that were silent."""
@@ -317,4 +333,15 @@ def find_batch(
         (each.position, as_server_sent_event(identify(log_name, each.position), each.name, each.data), each.user_ids)
         for each in told
     ]
-    return Batch(rows[-1].position, texts, dead)
+    return Batch(rows[-1].position, texts, dead, list(times_of_new_messages(told)))
+
+
+def times_of_new_messages(told: Collection[Told]) -> Iterator[datetime]:
+    """When the messages were sent that are told of; each once, without those that have changed since."""
+    positions = set()
+    for each in told:
+        if each.name == "message" and each.position not in positions:
+            positions.add(each.position)
+            message: Any = each.data["message"]
+            if not (message["edited_at"] or message["deleted"]):
+                yield message["created_at"]

@@ -8,7 +8,7 @@ from django.db import IntegrityError
 from django.utils import timezone
 from rest_framework.exceptions import Throttled
 
-from common import backups, upkeep
+from common import backups, metrics, upkeep
 from common.transactions import retried_transaction
 from delivery.models import Process, Slot
 
@@ -29,6 +29,7 @@ def reserve(user_id: int) -> int:
             release(gone)
         free = set(range(MAX_STREAMS)) - set(slots.values_list("number", flat=True))
         if not free:
+            metrics.limit_refusals.labels("streams of a user").inc()
             raise Throttled(5, f"You have {MAX_STREAMS} streams open.")
         try:
             return _create(user_id, random.choice([*free]))  # noqa: S311

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from time import monotonic
 
+from common import metrics
+
 # What may wait for a client that does not read; beyond that its stream is cut off, and the client resumes.
 MAX_WAITING_BYTES, MAX_WAITING = 256 * 1024, 1000
 
@@ -51,6 +53,7 @@ class Stream:
         if self.size > MAX_WAITING_BYTES or len(self.waiting) > MAX_WAITING:
             self.waiting = []
             self.is_over = True
+            metrics.connections_cut_off.labels("too many events wait").inc()
             self.cut_off()
         self._wake()
 

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from django.db import Error
 from django.http import StreamingHttpResponse
 
+from common import metrics
 from common.database import database_is_away
 from delivery.continuations import Channel, Continuation
 from delivery.hub import in_thread
@@ -182,6 +183,7 @@ class ExportContinuation(Continuation):
             self.opened.pop(0).break_off("it was slow, and its place was needed")
         sending = Sending(channel, self.user_id, self.token_id)
         self.opened.append(sending)
+        metrics.exports_running.inc()
         try:
             async with asyncio.timeout(TIME_TO_TAKE):
                 await sending.run()
@@ -191,6 +193,7 @@ class ExportContinuation(Continuation):
             sending.break_off("the server stops")
             raise
         finally:
+            metrics.exports_running.dec()
             if sending in self.opened:
                 self.opened.remove(sending)
             sending.log()

@@ -22,7 +22,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.encoding import punycode
 
-from common import upkeep
+from common import metrics, upkeep
 from common.errors import NotSetUp
 from common.keys import text_key
 from common.models import Lease
@@ -114,12 +114,14 @@ def _send(mail: Mail, holder: str) -> bool:
         else:
             _while_leased(holder, _message_of(mail, letter).send)
             mail.finish(is_sent=True)
+            metrics.mails_sent.inc()
     except Error:
         raise
     except Exception as error:
         # Without the text of the error, which may contain the address.
         what = f"{type(error).__name__} {getattr(error, 'smtp_code', '') or getattr(error, 'strerror', '') or ''}"
         logger.warning("%s could not be sent in try %s: %s", mail, mail.tries, what.strip())
+        metrics.mail_failures.inc()
         is_refused = isinstance(error, SMTPRecipientsRefused | SMTPDataError)
         # What is no error of a connection is a mistake of ours in this one mail: the others do not wait for it.
         return is_refused or not isinstance(error, OSError)
@@ -143,6 +145,7 @@ def leads_where_its_key_says(address: str) -> bool:
 
 def _give_up(mail: Mail, why: str) -> None:
     mail.finish(is_sent=False)
+    metrics.mails_given_up.inc()
     logger.error("%s is given up %s.", mail, why)
 
 
@@ -186,3 +189,11 @@ def pieces_of_old_mails() -> Iterator[None]:
 
 
 upkeep.tasks.append(pieces_of_old_mails)
+
+
+def count_waiting() -> int:
+    """How many mails are not sent yet; bounded, for the metrics."""
+    return Mail.objects.waiting()[: metrics.MOST_ROWS].count()
+
+
+metrics.questions[metrics.mails_waiting] = count_waiting

@@ -26,13 +26,14 @@ from django.http.response import HttpResponseBase
 from main.wsgi import application as django  # loads the apps
 
 # isort: split
-from common import upkeep
+from common import metrics, upkeep
 from common.logs import request_id
 from delivery.continuations import Continuation
 from delivery.hub import Hub
 from mail import outbox
 from main import connections
 from main.channels import Channel
+from main.measuring import Turns, measure
 
 # Bytes of a body that is received and thrown away. Many clients read no answer before they have sent everything.
 MAX_DISCARDED = 16 * 1024 * 1024
@@ -69,15 +70,19 @@ class Application:
         await receive()
         self.threads = Threads(settings.THREADS)
         # A request that waits here is dropped if its client leaves; one that is given to a thread runs.
-        self.turns = asyncio.Semaphore(2 * settings.THREADS)
+        self.turns = Turns(2 * settings.THREADS)
         reader, self.long_work = Threads(1), Threads(1)
         self.hub = Hub(reader.run)
         # The server waits for all connections before it says that it stops. So the listener says when it begins to.
         when_closing = getattr(asyncio.get_running_loop(), "when_closing", [])
         when_closing.append(self.hub.stop)
-        tasks = [asyncio.create_task(task) for task in (connections.close_overdue(), stop_with_parent())]
+        tasks = [
+            asyncio.create_task(task) for task in (connections.close_overdue(), measure(self.turns), stop_with_parent())
+        ]
         is_stopping = Event()
         works = [upkeep.work_in_background, *([outbox.send_in_background] if outbox.is_set_up() else [])]
+        if settings.METRICS_TOKEN:
+            works.append(metrics.ask_in_background)
         background = [Thread(target=work, args=[is_stopping], daemon=True) for work in works]
         for thread in background:
             thread.start()

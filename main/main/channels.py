@@ -9,6 +9,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
+from common import metrics
 from delivery.hub import Hub
 from main.connections import Connection
 
@@ -93,6 +94,7 @@ class Channel:
             self.cut_off()
             return
         logger.info("An answer that goes on was refused with %d: %s", status, why)
+        metrics.connection_refusals.labels(str(status.value)).inc()
         self.status = status.value
         self.headers = [header for header in self.headers if header[0] in KEPT or header[0].startswith(ACCESS_CONTROL)]
         self.headers.append((b"content-type", b"application/json"))

@@ -5,6 +5,7 @@ import logging
 import secrets
 from http import HTTPStatus
 
+from common import metrics
 from common.logs import request_id
 
 logger = logging.getLogger("requests")
@@ -19,6 +20,7 @@ REASONS = {
 
 def refusal(status: HTTPStatus) -> bytes:
     """Log the refusal, and return the whole answer. The connection has to end after it."""
+    metrics.connection_refusals.labels(str(status.value)).inc()
     token = request_id.set(secrets.token_hex(8))
     logger.info("- - %d", status, extra={"fields": {"method": "-", "route": "-", "status": status.value}})
     body = json.dumps({"detail": REASONS[status]}, separators=(",", ":"))

@@ -74,6 +74,7 @@ def serve(application: str = "main.asgi:application") -> None:
         from django.conf import settings
 
         django.setup()
+        from common import processes
         from delivery import hints
 
         import_module(application.partition(":")[0])  # so that an error is reported once, and not by each process
@@ -91,7 +92,8 @@ def serve(application: str = "main.asgi:application") -> None:
         # There is no supervisor that would replace the only process. It ends, and whoever started it starts another.
         signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     with tempfile.TemporaryDirectory(prefix="chat-") as folder:  # for its owner only
-        os.environ[hints.FOLDER] = folder
+        for variable in (hints.FOLDER, processes.FOLDER):
+            os.environ[variable] = tempfile.mkdtemp(dir=folder)
         uvicorn.run(
             application,
             **address,

@@ -144,6 +144,16 @@ def redis(name: str) -> str:
     return value
 
 
+def secret(name: str, least: int) -> str:
+    """A secret of at least so many characters that a header can hold, or an empty text. It is in no message."""
+    value = text(name, "")
+    if value and not re.fullmatch(rf"[!-~]{{{least},500}}", value):
+        raise ImproperlyConfigured(
+            f"{name} must have {least} to 500 letters, digits and signs of ASCII, without spaces."
+        )
+    return value
+
+
 def database_account() -> dict[str, str]:
     """The account on a MySQL or MariaDB server: from MYSQL_*, else as platforms give it; empty without one."""
     if text("MYSQL_USER", ""):
@@ -272,6 +282,9 @@ PORT = whole_number("PORT", "0", 0, 65535)
 BIND = address("BIND", f"0.0.0.0:{PORT}" if PORT else "127.0.0.1:8000")
 WEB_CONCURRENCY = whole_number("WEB_CONCURRENCY", "2", 1, 1000)
 THREADS = whole_number("THREADS", "4", 1, 1000)
+
+# Who may read GET /metrics. Without it nobody may.
+METRICS_TOKEN = secret("METRICS_TOKEN", 16)
 
 account = database_account()
 DATABASES = {"default": mysql(account) if account else sqlite()}
@@ -424,7 +437,7 @@ CORS_EXPOSE_HEADERS = ["Content-Disposition", "ETag", "Link", "Retry-After", "X-
 if HTTPS := switch("HTTPS", "off"):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
-    SECURE_REDIRECT_EXEMPT = ["^(healthz|readyz)$"]  # asked from within the network
+    SECURE_REDIRECT_EXEMPT = ["^(healthz|readyz|metrics)$"]  # asked from within the network
     # For this time after a visit browsers refuse plain HTTP, so operators begin with an hour. The preload list of the
     # browsers requires a year.
     SECURE_HSTS_SECONDS = whole_number("HSTS_SECONDS", "3600", 1, 2 * 365 * 24 * 3600)

@@ -5,7 +5,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularSwaggerView
 
 from common.access import public
-from common.views import HealthView, IndexView, ReadyView, SchemaView
+from common.views import HealthView, IndexView, ReadyView, SchemaView, see_metrics
 
 admin.site.site_header = admin.site.site_title = "Chat server administration"
 admin.site.index_title = "Accounts"
@@ -14,6 +14,7 @@ urlpatterns = [
     path("", IndexView.as_view()),
     path("healthz", HealthView.as_view()),
     path("readyz", ReadyView.as_view()),
+    path("metrics", public(csrf_exempt(see_metrics))),
     path("schema", SchemaView.as_view(), name="schema"),
     path("docs", public(SpectacularSwaggerView.as_view())),
     path("users/", include("users.urls")),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common import metrics
 from main import connections
 from main.connections import Connection, current
 
@@ -226,6 +227,27 @@ def test_what_was_collected_is_written_before_the_end(connect):
 
 
 # Time
+
+
+def cut_off(reason):
+    """How many connections were closed for the reason."""
+    return metrics.connections_cut_off.labels(reason)._value.get()
+
+
+def test_the_reason_why_a_connection_is_cut_off_counts(connect):
+    before = cut_off("nothing sent"), cut_off("answer not taken"), cut_off("not closed")
+    connect().expire()
+    connection = connect()
+    connection.data_received(GET)
+    answer(connection)
+    connection.transport.untaken = 1
+    connection.expire()
+    connection = connect()
+    connection.data_received(HEAD)
+    connection.expire()
+    connection.expire()
+    after = cut_off("nothing sent"), cut_off("answer not taken"), cut_off("not closed")
+    assert after == tuple(number + 1 for number in before)
 
 
 def test_who_sends_half_a_request_is_told_and_cut_off(connect):

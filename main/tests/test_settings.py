@@ -68,6 +68,9 @@ def start(*arguments, **environment):
         ("EMAIL_FROM", '"Chat <chat@example.org>'),
         ("EMAIL_FROM", "Chat\x0bBcc: eve@example.com <chat@example.org>"),
         ("EMAIL_FROM", "chät@example.org"),
+        ("METRICS_TOKEN", "fifteen-letters"),
+        ("METRICS_TOKEN", "sixteen letters!"),
+        ("METRICS_TOKEN", "sixteen-lettersé"),
         ("PUBLIC_URL", "chat.example.org"),
         ("PUBLIC_URL", "https://chat.example.org/?x"),
     ],
@@ -169,6 +172,13 @@ def test_an_encryption_that_is_not_understood_stops_the_start_and_the_password_i
     assert result.stderr.startswith("manage.py: DATABASE_URL may have ssl-mode=REQUIRED or VERIFY_IDENTITY")
     assert result.stderr.count("\n") == 1
     assert "secret" not in result.stderr
+
+
+def test_a_metrics_token_that_is_refused_is_not_shown_and_an_empty_one_is_none():
+    result = start("check", METRICS_TOKEN="too-short")
+    assert "too-short" not in result.stderr + result.stdout
+    assert evaluate("[settings.METRICS_TOKEN]", METRICS_TOKEN="  ") == "['']"
+    assert evaluate("[settings.METRICS_TOKEN]", METRICS_TOKEN="sixteen-letters!") == "['sixteen-letters!']"
 
 
 def test_a_file_as_the_project_began_with_works(tmp_path):

@@ -25,6 +25,8 @@ from users.models import AuthToken
 # Seconds after which a test gives up. What it waits for takes a fraction of one.
 DEADLINE = 20
 
+METRICS_TOKEN = "a-token-of-the-operators"
+
 # A socket with this option is closed with a reset.
 LINGER_NOT = struct.pack("ii", 1, 0)
 
@@ -53,6 +55,7 @@ class Server:
         self.port = harness.free_port()
         self.environment = {"BIND": f"127.0.0.1:{self.port}", "WEB_CONCURRENCY": str(processes), "REDIS_URL": ""}
         self.environment |= {"ENV_FILE": os.devnull, "SECRET_KEY": settings.SECRET_KEY, "LOG_FORMAT": "text"}
+        self.environment |= {"METRICS_TOKEN": METRICS_TOKEN}
         self.environment |= environment_of_database() | environment
 
     def __enter__(self):
@@ -92,6 +95,15 @@ class Server:
         before = self.workers()
         self.process.send_signal(signal.SIGHUP)
         return before
+
+    def numbers(self):
+        """What its metrics say, by name with labels."""
+        http = HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
+        http.request("GET", "/metrics", headers={"Authorization": f"Bearer {METRICS_TOKEN}"})
+        lines = http.getresponse().read().decode().splitlines()
+        http.close()
+        pairs = (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        return {name: float(value) for name, value in pairs}
 
     def lines(self):
         """What it has logged."""

@@ -542,6 +542,38 @@ def test_a_killed_process_breaks_its_streams_and_holds_none_for_ever(at_alice, b
     eventually(lambda: len(server.workers()) == 2)
 
 
+def test_the_metrics_are_of_both_processes_and_not_of_the_streams_of_a_killed_one(at_alice, at_bob, private, server):
+    def open_streams():
+        return server.numbers()['chat_streams_open{kind="stream"}']
+
+    eventually(lambda: all(server.numbers().get(f'chat_process_memory_bytes{{pid="{each}"}}') for each in (0, 1)))
+    eventually(lambda: open_streams() == 0)
+    before = server.numbers()
+    sources = [at_alice.events() for _ in range(MAX_STREAMS)]
+    assert processes_with_streams() == 2
+    assert open_streams() == MAX_STREAMS
+    at_bob.send(private, "Hello")
+    assert [source.texts(1) for source in sources] == [["Hello"]] * MAX_STREAMS
+    delivered = "chat_events_delivered_total"
+    after = eventually(lambda: found if (found := server.numbers())[delivered] > before[delivered] + 15 else None)
+    assert after[delivered] - before[delivered] == MAX_STREAMS
+    # Each process has read the message once.
+    assert after["chat_delivery_seconds_count"] - before["chat_delivery_seconds_count"] == 2
+    assert 0 < after["chat_delivery_seconds_sum"] - before["chat_delivery_seconds_sum"] < 2 * DEADLINE
+    sent = 'chat_requests_total{method="POST",route="/conversations/<int:pk>/messages",status="201"}'
+    assert after[sent] - before.get(sent, 0) == 1
+
+    os.kill(server.workers().pop(), signal.SIGKILL)
+    conversations.send_message(at_bob.user, private, "Are you there?")
+    left = [source for source in sources if next(source, None) is not None]
+    assert 0 < len(left) < MAX_STREAMS
+    assert eventually(open_streams) == len(left)
+    eventually(lambda: len(server.workers()) == 2)
+    assert open_streams() == len(left)
+    assert server.numbers()[sent] == after[sent]
+    Process.objects.update(seen_at=timezone.now() - Process.TIME_TO_LIVE)
+
+
 def say_in_turn(persons, conversation, times):
     """Each says something once the other's words have arrived. Return the seconds that it took."""
     sources = [person.events() for person in persons]
