@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-page quick check drill drill-leaks drill-mails drill-cluster bench bench-events bench-peers drill-backup drill-container drill-platforms
+.PHONY: help run test test-page quick check drill drill-leaks drill-mails drill-cluster bench bench-events bench-peers drill-backup drill-container drill-platforms drill-metrics
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -42,6 +42,11 @@ drill-platforms: ## run the Procfile with the settings of platforms, on a databa
 drill-container: ## build the image and run it and compose.yaml, without a registry and without Docker, as root: some minutes
 drill-platforms: ## run the Procfile with the settings of platforms, on a database with TLS: some minutes
 	@scripts/drill-platforms
+
+drill-metrics: ## read the metrics with Prometheus, under load, while processes and the database are killed: one minute
+	@scripts/install tests
+	@scripts/install metrics
+	@scripts/with-mariadb env/bin/python main/drills/run.py metrics
 
 bench: ## measure what every call costs, among up to a million people, and events: about half an hour
 	@scripts/bench run.py

@@ -92,6 +92,14 @@ for instrument, known in {
     connection_refusals: ["400", "408", "431", "503"],
     streams_open: ["stream", "page"],
     database_retries: ["deadlock", "lock wait"],
+    connections_cut_off: [
+        "nothing sent",
+        "answer not taken",
+        "not closed",
+        "too many connections",
+        "too much held",
+        "too many events wait",
+    ],
 }.items():
     for value in known:
         instrument.labels(value)

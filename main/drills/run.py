@@ -15,7 +15,7 @@ from drills.service import PASSWORD, say  # isort: skip, it sets Django up
 from django.core.management import call_command
 from django.db import connection
 
-from drills import backups, events, exports, front, leaks, mails, writes
+from drills import backups, events, exports, front, leaks, mails, metrics, writes
 from harness.server import prepare_database
 from users.models import User
 
@@ -30,11 +30,12 @@ DRILLS = {
     "departures": lambda alice, bob: events.departures(),
     "exports": exports.run,
     "mails": lambda alice, bob: mails.run(),
+    "metrics": metrics.run,
     "leaks": lambda alice, bob: leaks.run(alice),
     "backups": backups.run,
 }
 # These take minutes and run by name alone.
-LONG = {"leaks", "mails", "backups"}
+LONG = {"leaks", "mails", "metrics", "backups"}
 # What these find hardly depends on the database: by default they run on MariaDB alone.
 ONCE = {"front", "reload", "big_account"}
 

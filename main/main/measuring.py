@@ -35,9 +35,12 @@ async def measure(turns: Turns) -> None:
         metrics.requests_in_progress.set(turns.number)
 
     metrics.watchers.append(watch)
-    while True:
-        began = monotonic()
-        await asyncio.sleep(PAUSE)
-        metrics.loop_lag_seconds.set(max(0.0, monotonic() - began - PAUSE))
-        metrics.watch()
+    try:
+        while True:
+            began = monotonic()
+            await asyncio.sleep(PAUSE)
+            metrics.loop_lag_seconds.set(max(0.0, monotonic() - began - PAUSE))
+            metrics.watch()
+            processes.write_out()
+    finally:
         processes.write_out()

@@ -1,7 +1,9 @@
 """GET /metrics: who may read it, what it counts, and that it stays small and works while other things fail."""
 
+import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from django.db import OperationalError, connection
 from django.test import Client as Browser
 from prometheus_client.parser import text_string_to_metric_families
 
-from common import metrics, upkeep
+from common import metrics, processes, upkeep
 from common.rates import Limit
 from common.transactions import retried_transaction
 from delivery import hub, slots
@@ -380,3 +382,42 @@ def test_the_files_do_not_grow(begin, tmp_path):
     kill(begin(1))
     assert all(path.stat().st_blocks * 512 >= path.stat().st_size for path in tmp_path.iterdir())
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 3_000_000
+
+
+# What is written of the numbers.
+
+METRICS = {metric.name for metric in processes.registry.collect()}
+ROOT = MAIN.parent
+WRITTEN = ["docs/metrics.md", "deploy/prometheus/chat.rules.yml", "deploy/grafana/dashboard.json"]
+
+
+@pytest.mark.parametrize("path", WRITTEN)
+def test_what_is_written_names_what_there_is(path):
+    named = set(re.findall(r"chat_[a-z_]+", (ROOT / path).read_text()))
+    assert {re.sub("_(total|bucket)$", "", name) for name in named} <= METRICS
+
+
+def test_the_documentation_tells_of_every_number_and_every_alert():
+    text = (ROOT / "docs/metrics.md").read_text()
+    listed = re.findall(r"^\| `(chat_[a-z_]+)` \|", text, re.MULTILINE)
+    assert sorted(re.sub("_total$", "", name) for name in listed) == sorted(METRICS)
+    alerts = re.findall(r"alert: (\w+)", (ROOT / "deploy/prometheus/chat.rules.yml").read_text())
+    assert [alert for alert in alerts if f"**{alert}**" not in text] == []
+
+
+def test_the_dashboard_has_the_form_that_grafana_reads():
+    dashboard = json.loads((ROOT / "deploy/grafana/dashboard.json").read_text())
+    assert dashboard["schemaVersion"] >= 39
+    assert [each["name"] for each in dashboard["templating"]["list"]] == ["datasource", "instance"]
+    panels = dashboard["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    taken = set()
+    for panel in panels:
+        place = panel["gridPos"]
+        fields = {(x + place["x"], y + place["y"]) for x in range(place["w"]) for y in range(place["h"])}
+        assert not fields & taken, panel["title"]
+        assert max(x for x, _ in fields) < 24
+        taken |= fields
+        for thing in (panel, *panel["targets"]):
+            assert thing["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+        assert all('instance=~"$instance"' in target["expr"] for target in panel["targets"])
