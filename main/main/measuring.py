@@ -43,4 +43,5 @@ async def measure(turns: Turns) -> None:
             metrics.watch()
             processes.write_out()
     finally:
+        metrics.count_requests()
         processes.write_out()

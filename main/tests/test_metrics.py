@@ -144,6 +144,14 @@ def test_no_path_and_no_method_makes_series_of_its_own(as_alice, anonymous, read
     )
 
 
+def test_requests_that_nobody_counts_do_not_accumulate(added):
+    number = added("chat_requests_total", method="GET", route="/healthz", status="299")
+    for _ in range(metrics.MAX_NOTED * 2 + 10):
+        metrics.note_request("GET", "/healthz", 299, 0.1)
+        assert len(metrics._noted) < metrics.MAX_NOTED
+    assert number() == metrics.MAX_NOTED * 2 + 10
+
+
 def test_too_many_combinations_are_one(monkeypatch, added):
     monkeypatch.setattr(metrics, "MAX_COMBINATIONS", len(metrics._of_requests))
     number = added("chat_requests_total", method="GET", route="other", status="other")
