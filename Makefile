@@ -1,5 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-page quick check drill drill-leaks drill-mails drill-cluster bench bench-events bench-peers drill-backup drill-container drill-platforms drill-metrics
+.PHONY: help run test test-page quick check drill drill-leaks drill-mails drill-backup drill-metrics drill-container \
+	drill-platforms drill-cluster drill-deploy bench bench-events bench-peers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -36,10 +37,9 @@ drill-cluster: ## start a whole cluster on the loopback interface from deploy/cl
 
 drill-backup: ## back up under load, restore into an empty database, compare; kills, broken files, a full disk: minutes
 	@scripts/drill-backup
-drill-container: ## build the image and run it and compose.yaml, without a registry and without Docker: four minutes, as root
-	@scripts/drill-container
-drill-platforms: ## run the Procfile with the settings of platforms, on a database with TLS: a minute
 drill-container: ## build the image and run it and compose.yaml, without a registry and without Docker, as root: some minutes
+	@scripts/drill-container
+
 drill-platforms: ## run the Procfile with the settings of platforms, on a database with TLS: some minutes
 	@scripts/drill-platforms
 
