@@ -25,6 +25,8 @@ KEEP_ALIVE, GRACE = 15, 45
 def bind(address: str) -> dict[str, Any]:
     """uvicorn's arguments for the address; OSError with a sentence if it cannot be used."""
     try:
+        if address == "systemd":
+            return {"fd": passed_socket()}
         if address.startswith("unix:"):
             return {"fd": unix_socket(address.removeprefix("unix:"))}
         host, _, port = address.rpartition(":")
@@ -59,6 +61,22 @@ def unix_socket(path: str) -> int:
     return listener.detach()
 
 
+def passed_socket() -> int:
+    """The file descriptor of the listening Unix socket that systemd has passed to this process, see sd_listen_fds(3).
+
+    It stays open while no process serves: who connects meanwhile waits.
+    """
+    first = 3
+    passed = (os.environ.pop("LISTEN_PID", ""), os.environ.pop("LISTEN_FDS", ""))
+    if passed != (str(os.getpid()), "1"):
+        raise OSError("it has not passed exactly one socket")
+    with socket.socket(fileno=os.dup(first)) as listener:
+        kind = (listener.family, listener.type, listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    if kind != (socket.AF_UNIX, socket.SOCK_STREAM, 1):
+        raise OSError("what it has passed is not a listening Unix socket")
+    return first
+
+
 def allow_open_files() -> None:
     """Let the processes open as many files as the system allows: each stream is one. By default it is 1 024."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -85,7 +103,7 @@ def serve(application: str = "main.asgi:application") -> None:
     except DatabaseError as error:
         sys.exit(f"serve: The database cannot be reached: {error}")
     connection.close()
-    place = settings.BIND if "fd" in address else f"http://{settings.BIND}"
+    place = f"http://{settings.BIND}" if "port" in address else settings.BIND
     print(f"Serving at {place}", flush=True)  # noqa: T201
     allow_open_files()
     if settings.WEB_CONCURRENCY == 1:

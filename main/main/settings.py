@@ -108,11 +108,13 @@ def authorities_of_system() -> str:
 
 
 def address(name: str, default: str) -> str:
-    """Where to listen: host:port, [IPv6 address]:port, or unix:/path."""
+    """Where to listen: host:port, [IPv6 address]:port, unix:/path, or systemd for the socket that it passes."""
     value = text(name, default)
-    match = re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[^\s/\[\]:]+):([0-9]{1,5})|unix:/\S+", value)
+    match = re.fullmatch(r"(?:\[[0-9a-fA-F:.]+\]|[^\s/\[\]:]+):([0-9]{1,5})|unix:/\S+|systemd", value)
     if not match or not 0 < int(match[1] or 1) < 65536:
-        raise ImproperlyConfigured(f"{name} must be such as 127.0.0.1:8000 or unix:/run/chat.sock, not {value!r}.")
+        raise ImproperlyConfigured(
+            f"{name} must be such as 127.0.0.1:8000 or unix:/run/chat.sock, or systemd, not {value!r}."
+        )
     return value
 
 

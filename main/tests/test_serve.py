@@ -18,11 +18,17 @@ def serve(tmp_path):
     """Starts the server with an environment of its own; ends it after the test."""
     started = []
 
-    def start(**environment):
+    def start(passed=None, **environment):
+        """Pass a socket in the way of systemd, if one is given."""
+        command = [str(MAIN.parent / "scripts/serve")]
+        if passed:
+            passing = 'exec 3<&"$1"; LISTEN_PID=$$ LISTEN_FDS=1 exec "$0"'
+            command = ["bash", "-c", passing, *command, str(passed.fileno())]
         environment = {"PATH": os.environ["PATH"], "SQLITE_FILE": str(tmp_path / "db.sqlite3")} | DEFAULTS | environment
         process = subprocess.Popen(  # noqa: S603
-            [str(MAIN.parent / "scripts/serve")],
+            command,
             env=environment,
+            pass_fds=[passed.fileno()] if passed else [],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -104,6 +110,39 @@ def test_a_unix_socket_is_for_its_owner_and_group_alone(serve, tmp_path):
     assert health(socket.AF_UNIX, path) == "HTTP/1.1 200 OK"
     assert stat.S_IMODE(os.stat(path).st_mode) == 0o660
     assert "Address already in use" in refusal(serve(BIND=f"unix:{path}"))
+
+
+@pytest.mark.parametrize("processes", ["1", "2"])
+def test_who_connects_to_a_passed_socket_before_it_serves_is_answered(serve, tmp_path, processes):
+    path = str(tmp_path / "chat.sock")
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as client:
+        listener.bind(path)
+        listener.listen()
+        client.connect(path)
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        server = serve(listener, BIND="systemd", WEB_CONCURRENCY=processes)
+        assert server.stdout.readline() == "Serving at systemd\n"
+        client.settimeout(30)
+        assert client.makefile().readline().strip() == "HTTP/1.1 200 OK"
+        server.terminate()
+        server.wait(20)
+        with socket.socket(socket.AF_UNIX) as another:
+            another.connect(path)  # and waits for the next server
+
+
+def test_a_socket_that_systemd_does_not_pass_is_one_sentence(serve):
+    assert refusal(serve(BIND="systemd")) == (
+        "serve: systemd cannot be listened at: it has not passed exactly one socket."
+    )
+
+
+def test_a_passed_socket_is_a_listening_unix_socket(serve, tmp_path):
+    with socket.socket(socket.AF_UNIX) as deaf, socket.create_server(("127.0.0.1", 0)) as internet:
+        deaf.bind(str(tmp_path / "chat.sock"))
+        for passed in (deaf, internet):
+            assert refusal(serve(passed, BIND="systemd")) == (
+                "serve: systemd cannot be listened at: what it has passed is not a listening Unix socket."
+            )
 
 
 @pytest.mark.parametrize("ending", [signal.SIGHUP, signal.SIGTERM])
