@@ -48,6 +48,9 @@ drill-metrics: ## read the metrics with Prometheus, under load, while processes 
 	@scripts/install metrics
 	@scripts/with-mariadb env/bin/python main/drills/run.py metrics
 
+drill-deploy: ## run deploy/install on a bare Debian machine in a container, upgrade and break it under load: a quarter of an hour
+	@scripts/drill-deploy
+
 bench: ## measure what every call costs, among up to a million people, and events: about half an hour
 	@scripts/bench run.py
 	@scripts/bench events.py
