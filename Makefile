@@ -37,6 +37,7 @@ drill-cluster: ## start a whole cluster on the loopback interface from deploy/cl
 
 drill-backup: ## back up under load, restore into an empty database, compare; kills, broken files, a full disk: minutes
 	@scripts/drill-backup
+
 drill-container: ## build the image and run it and compose.yaml, without a registry and without Docker, as root: some minutes
 	@scripts/drill-container
 
