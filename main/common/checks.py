@@ -1,14 +1,14 @@
 from collections.abc import Sequence
 
 from django.apps import AppConfig
-from django.conf import settings
 from django.core.checks import CheckMessage, Tags, Warning, register
+from django.db import connection
 
 
 @register(Tags.database, deploy=True)
 def database_is_a_server(app_configs: Sequence[AppConfig] | None, **kwargs: object) -> list[CheckMessage]:
     """Warn about a deployment on the embedded database."""
-    if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    if connection.vendor == "sqlite":
         return [
             Warning(
                 "The data is kept in the embedded SQLite file, which one machine alone can use.",

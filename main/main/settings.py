@@ -234,7 +234,7 @@ def mysql(account: dict[str, str]) -> dict[str, Any]:
 
 def sqlite() -> dict[str, Any]:
     return {
-        "ENGINE": "django.db.backends.sqlite3",
+        "ENGINE": "common.sqlite",
         "NAME": text("SQLITE_FILE", str(BASE_DIR / "db.sqlite3")),
         # With Django's defaults 36 of 90 concurrent writes failed with "database is locked"; with these, none.
         "OPTIONS": {
