@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help run test test-page quick check drill drill-leaks drill-mails drill-backup drill-metrics drill-container \
-	drill-platforms drill-cluster drill-deploy bench bench-events bench-peers
+	drill-platforms drill-cluster drill-deploy bench bench-events bench-sqlite bench-peers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -61,3 +61,7 @@ bench-events: ## measure how fast events arrive, and what 10 000 open streams co
 
 bench-peers: ## measure it beside Matrix Synapse, which it installs into ~/.cache/chat-server-peers: about ten minutes
 	@scripts/bench peers.py $(OPTIONS)
+
+bench-sqlite: ## measure how long 8 who send at once wait on SQLite: three minutes
+	@scripts/install tests
+	@env/bin/python main/benchmarks/sqlite.py

@@ -16,9 +16,9 @@ from time import monotonic, monotonic_ns, sleep
 
 logger = logging.getLogger(__name__)
 
-# Seconds between two looks at whether other processes are done: a part of the time that was waited already, so that
-# long waiting costs little, and short waiting takes hardly longer than it must.
-LEAST_PAUSE, MOST_PAUSE, PART = 0.0002, 0.002, 0.05
+# Seconds between two looks at whether other processes are done, by the first of a process. No system call waits for a
+# record lock with a limit of time.
+PAUSE = 0.0005
 
 
 class Place:
@@ -72,12 +72,10 @@ class Queue:
             place.number = monotonic_ns()
         if not is_first and not place.gate.acquire(timeout=max(0.0, deadline - monotonic())):
             return False
-        began = monotonic()
         while not self._lock_up_to(place):
-            now = monotonic()
-            if now >= deadline:
+            if monotonic() >= deadline:
                 return False
-            sleep(min(max(PART * (now - began), LEAST_PAUSE), MOST_PAUSE))
+            sleep(PAUSE)
         return True
 
     def _leave(self, place: Place) -> None:
