@@ -84,7 +84,7 @@ class RequestLogMiddleware:
 
 
 class HostMiddleware(CommonMiddleware):
-    """Refuses unknown hosts, as Django's does, except to health checks and Prometheus: these ask a machine by its address."""
+    """Refuses unknown hosts, as Django's does. Health checks and Prometheus ask a machine by its address."""
 
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
         return None if request.path_info in ("/healthz", "/readyz", "/metrics") else super().process_request(request)
