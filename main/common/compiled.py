@@ -17,7 +17,7 @@ them, and its SQL is kept. Each call then runs this SQL with its values:
 - The rows of a queryset are tuples, as `values_list` gives them. `Update` and `Insert` return how many rows changed.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import update_wrapper
 from itertools import count
@@ -98,13 +98,24 @@ class Parameter:
 class Statement(NamedTuple):
     sql: str
     parameters: list[Any]  # placeholders, and values of the query's own
-    convert: Callable[[Iterable[Any]], Iterable[Any]] | None  # rows; None for a write
+    # What makes Python's values of the database's: by column, names of functions of the backend, and other functions.
+    # Nothing here refers to the connection on which the query was composed: its thread may end. None for a write.
+    converters: list[tuple[int, list[Any], Any]] | None
 
     def run(self, values: Sequence[Any], database: BaseDatabaseWrapper) -> Any:
         parameters = [values[each.index] if type(each) is Placeholder else each for each in self.parameters]
         with database.cursor() as cursor:
             cursor.execute(self.sql, parameters)
-            return cursor.rowcount if self.convert is None else list(self.convert(cursor.fetchall()))
+            return cursor.rowcount if self.converters is None else self.converted(cursor.fetchall(), database)
+
+    def converted(self, rows: Sequence[Any], database: BaseDatabaseWrapper) -> list[tuple[Any, ...]]:
+        found = [list(row) for row in rows] if self.converters else rows
+        for column, converters, expression in self.converters or ():
+            for name in converters:
+                convert = getattr(database.ops, name) if isinstance(name, str) else name
+                for row in found:
+                    row[column] = convert(row[column], expression, database)
+        return list(map(tuple, found))
 
 
 class Compiled:
@@ -150,8 +161,12 @@ class Compiled:
         if not isinstance(described, models.QuerySet):
             return Statement(sql, list(parameters), None)
         converters = compiler.get_converters([column for column, *_ in compiler.select[: compiler.col_count]])
-        convert = (lambda rows: map(tuple, compiler.apply_converters(rows, converters))) if converters else iter
-        return Statement(sql, list(parameters), convert)
+        free = [(column, [free_of(database, each) for each in all_], of) for column, (all_, of) in converters.items()]
+        return Statement(sql, list(parameters), free)
+
+
+def free_of(database: BaseDatabaseWrapper, converter: Any) -> Any:
+    return converter.__name__ if getattr(converter, "__self__", None) is database.ops else converter
 
 
 @overload

@@ -1,12 +1,15 @@
 """Compiled queries find and change what the same querysets do."""
 
+import gc
 import importlib
+import weakref
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Thread
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q
 from django.utils import timezone
 
@@ -141,6 +144,22 @@ def test_a_query_keeps_a_bounded_number_of_statements(counters, monkeypatch):
     monkeypatch.setattr(compiled_queries, "MOST", 3)
     assert [len(expiring_after(NOW, limit=limit)) for limit in (1, 2, 3, 4, 5, 1)] == [1, 2, 3, 4, 5, 1]
     assert len(expiring_after.statements) <= 3
+
+
+def test_a_query_keeps_nothing_of_the_connection_on_which_it_was_composed():
+    """The thread may end, and its connection with it."""
+    used = []
+
+    def first():
+        used.append(weakref.ref(connections["default"]))
+        expiring_after(NOW, limit=99)
+        connections["default"].close()
+
+    thread = Thread(target=first)
+    thread.start()
+    thread.join()
+    gc.collect()
+    assert used[0]() is None
 
 
 def test_an_update_tells_how_many_rows_it_changed(counters):
