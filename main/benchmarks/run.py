@@ -199,6 +199,7 @@ def conversation_calls(small, large):
         calls[f"GET conversation, {name} messages"] = get(f"/conversations/{pk}")
         calls[f"GET messages, {name} messages"] = get(messages)
         calls[f"GET messages before 60, {name} messages"] = get(f"{messages}?before=60")
+        calls[f"limit: two writes, {name} messages"] = [("POST", f"/limits/send/{pk}", {"text": "Message {n}"})]
         calls[f"POST message, {name} messages"] = [("POST", messages, {"text": "Message {n}"})]
         calls[f"POST read, {name} messages"] = [("POST", f"/conversations/{pk}/read", {"number": 50})]
     return calls
@@ -268,10 +269,12 @@ def machine():
 
 
 LIMIT_OF = {
-    "GET profile": "limit: ORM",
+    "GET profile": "limit: raw cursor",
     "GET view-user": "limit: ORM, two queries",
     "GET blacklist-user": "limit: ORM, two queries",
     "GET contact-book (50)": "limit: ORM",
+    "POST message, 100 messages": "limit: two writes, 100 messages",
+    "POST message, 1 000 000 messages": "limit: two writes, 1 000 000 messages",
 }
 
 
@@ -322,7 +325,7 @@ def main():
     cost = (register["server"] + register["database"]) / (login["server"] + login["database"])
     report["register to login"] = cost
     text += [f"A registration costs {cost:.2f} times the CPU of a login.", ""]
-    text += ["## Conversations", "", *table(report["calls"], ["GET conversations", *conversations]), ""]
+    text += ["## Conversations", "", *table(report["calls"], ["GET conversations", *conversations], of=LIMIT_OF), ""]
     text += [f"Cost at {options.messages} messages against 100, by rate:", ""]
     for name in conversations:
         if ", 100 " in name:

@@ -6,4 +6,5 @@ urlpatterns = [
     path("limits/orm", limits.orm),
     path("limits/orm-twice", limits.orm_twice),
     path("limits/raw", limits.raw),
+    path("limits/send/<int:pk>", limits.send),
 ]
