@@ -1,7 +1,7 @@
 """The least that a call can cost: a bare view, without middleware, that checks the token by hand in one joined SELECT.
 
-Once through the ORM and once with a raw cursor; with a second SELECT, for calls that need one; and with a transaction of
-the two writes that every message needs.
+Once through the ORM and once with a raw cursor; with a second SELECT, for calls that need one; and a transaction of the
+two writes that every message needs.
 """
 
 import json
