@@ -161,7 +161,7 @@ def with_hub(monkeypatch):
 
 
 def batch(*told, end, dead=None):
-    return Batch(end, list(told), dead or {})
+    return Batch(end, list(told), dead or {}, [])
 
 
 class OtherMachines:
