@@ -28,6 +28,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql import InsertQuery, UpdateQuery
+from django.db.transaction import TransactionManagementError
 
 # Statements that are kept of a query.
 MOST = 500
@@ -101,8 +102,11 @@ class Statement(NamedTuple):
     # What makes Python's values of the database's: by column, names of functions of the backend, and other functions.
     # Nothing here refers to the connection on which the query was composed: its thread may end. None for a write.
     converters: list[tuple[int, list[Any], Any]] | None
+    locks: bool = False
 
     def run(self, values: Sequence[Any], database: BaseDatabaseWrapper) -> Any:
+        if self.locks and database.get_autocommit():
+            raise TransactionManagementError("Rows can be locked in a transaction alone.")
         parameters = [values[each.index] if type(each) is Placeholder else each for each in self.parameters]
         with database.cursor() as cursor:
             cursor.execute(self.sql, parameters)
@@ -116,6 +120,9 @@ class Statement(NamedTuple):
                 for row in found:
                     row[column] = convert(row[column], expression, database)
         return list(map(tuple, found))
+
+
+UNKNOWN = Statement("", [], None)
 
 
 class Compiled:
@@ -133,11 +140,12 @@ class Compiled:
         pairs = zip(self.parameters, arguments, strict=True)
         groups = [parameter.values_of(argument, database) for parameter, argument in pairs]
         key = (database.vendor, *map(len, groups), *parts.items())
-        if key not in self.statements:
+        statement = self.statements.get(key, UNKNOWN)
+        if statement is UNKNOWN:
             if len(self.statements) >= MOST:
                 self.statements.clear()
-            self.statements[key] = self.compile([len(group) for group in groups], parts, database)
-        statement = self.statements.get(key)
+            statement = self.compile([len(group) for group in groups], parts, database)
+            self.statements[key] = statement
         try:
             return [] if statement is None else statement.run([value for group in groups for value in group], database)
         except OverflowError:  # SQLite's for a number of more than 64 bits
@@ -162,7 +170,8 @@ class Compiled:
             return Statement(sql, list(parameters), None)
         converters = compiler.get_converters([column for column, *_ in compiler.select[: compiler.col_count]])
         free = [(column, [free_of(database, each) for each in all_], of) for column, (all_, of) in converters.items()]
-        return Statement(sql, list(parameters), free)
+        locks = query.select_for_update and database.features.has_select_for_update
+        return Statement(sql, list(parameters), free, locks)
 
 
 def free_of(database: BaseDatabaseWrapper, converter: Any) -> Any:

@@ -15,7 +15,9 @@ from users.search import ADDRESS, SUFFIX, SUFFIX_LENGTH, USERNAME, Place, Search
 # that are fetched.
 MAX_READ = 10_000
 MAX_FETCHED = 2_000
-# Entries per query, if the first query was not enough.
+# Entries of the first query, the least of these that is four times the page, so that it is compiled for few sizes; and
+# entries per query if that was not enough.
+FIRST_ROWS = (8, 40, 80, 200, 400)
 ROWS_PER_QUERY = 500
 # After every text of the index.
 HIGHEST = "\U0010ffff" * (KEY_LENGTH + 1)
@@ -38,7 +40,7 @@ def find(
     last = _last_to_read(word, place) if len(words) > 1 and is_long else None
 
     users: list[representations.Representation] = []
-    fetched, number = 0, 4 * limit
+    fetched, number = 0, next(rows for rows in FIRST_ROWS if rows >= 4 * limit)
     while fetched < MAX_FETCHED:
         rows = _rows(words, word, place, last, searcher.pk, number)
         for rank, suffix, user_id, search_text, *row in rows:

@@ -11,6 +11,7 @@ from threading import Thread
 import pytest
 from django.db import connection, connections, transaction
 from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q
+from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
 from common import compiled as compiled_queries
@@ -160,6 +161,22 @@ def test_a_query_keeps_nothing_of_the_connection_on_which_it_was_composed():
     thread.join()
     gc.collect()
     assert used[0]() is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_rows_are_locked_in_a_transaction_alone(counters):
+    if not connection.features.has_select_for_update:
+        pytest.skip("SQLite has one lock for all.")
+
+    @compiled
+    def locked(key: str):
+        return RateCounter.objects.filter(key=key).select_for_update().values_list("count")
+
+    for _ in range(2):
+        with transaction.atomic():
+            assert locked("k3") == [(3,)]
+        with pytest.raises(TransactionManagementError):
+            locked("k3")
 
 
 def test_an_update_tells_how_many_rows_it_changed(counters):
