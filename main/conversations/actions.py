@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
+from django.db.models import QuerySet
 from django.utils import timezone
 from rest_framework.exceptions import NotFound, ValidationError
 
@@ -21,6 +23,7 @@ from users.guards import require_exchange
 from users.models import User
 
 MAX_MEMBERS = 256
+MESSAGE_COLUMNS = [field.attname for field in Message._meta.concrete_fields]
 
 # Conversations
 
@@ -195,9 +198,8 @@ def send_message(user: User, conversation_id: int, text: str, client_id: str | N
     """Return the message and whether it is new: an earlier one with the same client_id is returned as stored."""
     conversation = guards.lock_unchecked(user, conversation_id)
     if client_id is not None:
-        earlier = conversation.messages.filter(sender=user, client_id=client_id).first()
-        if earlier is not None:
-            return earlier, False
+        for row in _earlier(conversation.pk, user.pk, client_id):
+            return Message.from_db(connection.alias, MESSAGE_COLUMNS, row), False
     number, now = conversation.last_number + 1, timezone.now()
     # This moves the sender's mark, and checks under the lock that the sender is still a member.
     if not _move_mark(conversation.pk, user.pk, number):
@@ -208,6 +210,12 @@ def send_message(user: User, conversation_id: int, text: str, client_id: str | N
     announce(Kind.MESSAGE, conversation_id=conversation.pk, number=number)
     message = Message(conversation=conversation, number=number, text=text, created_at=now, client_id=client_id)
     return message, True
+
+
+@compiled
+def _earlier(conversation_id: int, sender_id: int, client_id: str) -> QuerySet[Message, Any]:
+    earlier = Message.objects.filter(conversation=conversation_id, sender=sender_id, client_id=client_id)
+    return earlier.values_list(*MESSAGE_COLUMNS)
 
 
 @compiled

@@ -7,7 +7,7 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from common.keys import ExactCharField
-from users.models import User
+from users.models import User, not_deleted
 
 
 class Seen(NamedTuple):
@@ -109,7 +109,7 @@ class Conversation(models.Model):
 class MembershipQuerySet(models.QuerySet["Membership"]):
     def remaining(self) -> Self:
         """Memberships of accounts that are not deleted, the longest-standing first."""
-        return self.filter(user__deleted_at=None).order_by("joined_at", "pk")
+        return self.filter(not_deleted("user__")).order_by("joined_at", "pk")
 
     def longest_standing(self) -> int | None:
         """The id of the longest-standing member, None if there is nobody."""

@@ -15,7 +15,7 @@ from conversations.models import Conversation, Membership, Message
 from events.models import MEMBERSHIP_KINDS, Kind, Row
 from users import representations as users
 from users.availability import those_who_rest
-from users.models import User
+from users.models import User, not_deleted
 from users.user_settings import UserSettings
 
 # For up to so many users the database looks for these, and else for all members of the conversations.
@@ -204,7 +204,7 @@ def of_users(own: Sequence[Row]) -> Iterator[Told]:
     ids |= {row.other_id for row in own if row.other_id}
     owners = {row.user_id for row in own if row.user_id and row.kind == Kind.SETTINGS}
     settings = UserSettings.objects.in_bulk(owners) if owners else {}
-    people = User.objects.filter(deleted_at=None).in_bulk(ids) if ids else {}
+    people = User.objects.filter(not_deleted()).in_bulk(ids) if ids else {}
     for row in own:
         if row.user_id is None:
             continue

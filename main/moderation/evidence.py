@@ -5,7 +5,7 @@ from datetime import datetime
 
 from conversations.models import Message
 from moderation.models import JSON
-from users.models import User
+from users.models import User, not_deleted
 from users.user_settings import as_json
 
 # How many messages before the reported one are kept with it.
@@ -35,7 +35,7 @@ def stored(messages: Sequence[JSON]) -> str:
 def shown(messages: Sequence[JSON], number: int | None) -> list[JSON]:
     """The messages with the present names of their senders, None for deleted accounts."""
     ids = {message["sender_id"] for message in messages} - {None}
-    names = dict(User.objects.filter(pk__in=ids, deleted_at=None).values_list("pk", "username"))
+    names = dict(User.objects.filter(not_deleted(), pk__in=ids).values_list("pk", "username"))
     return [
         message
         | {

@@ -21,7 +21,7 @@ from mail import outbox
 from users import deletion
 from users.codes import SETTING_PASSWORD, Code, Purpose
 from users.guards import NO_USER, require_strength
-from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User
+from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User, not_deleted
 from users.search import Entry, SearchEntry
 from users.user_settings import JSON, UserSettings, as_json
 
@@ -309,7 +309,7 @@ def _add(model: PairModel, user1: User, user2: User, already: str, full: str) ->
 @retried_transaction
 def _add_pair(model: PairModel, user1: User, user2: User, full: str) -> None:
     # Locked in order of id, as everywhere. So a new entry waits for messages that require_exchange has allowed.
-    pair = User.objects.select_for_update().filter(pk__in=[user1.pk, user2.pk], deleted_at=None).order_by("pk")
+    pair = User.objects.select_for_update().filter(not_deleted(), pk__in=[user1.pk, user2.pk]).order_by("pk")
     if len(pair.values("pk")) < 2:
         raise NotFound(NO_USER)
     entries = model.objects.filter(user1=user1)

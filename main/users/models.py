@@ -34,6 +34,14 @@ PROFILE_FIELDS = ("username", "email", "first_name", "last_name", "bio", "phone_
 SEARCHED = ("search_text", "address_text")
 
 
+def not_deleted(prefix: str = "") -> Q:
+    """For a queryset from which the prefix leads to a user.
+
+    `deleted_at=None` means the same, but SQLite takes the index on it for the best one, and reads all accounts.
+    """
+    return ~Q(**{f"{prefix}deleted_at__isnull": False})
+
+
 class UserQuerySet(models.QuerySet["User"]):
     def active(self) -> Self:
         return self.filter(is_active=True)
