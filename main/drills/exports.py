@@ -182,12 +182,13 @@ def wait_until_made(server):
 
 
 def files_of(server):
-    """The temporary files of exports that are open in the processes, as (process id, size)."""
+    """The files without a name that are open in the processes, of exports, as (process id, size)."""
     found = []
     for pid in server.workers():
         for path in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(OSError):
-                if str(path.readlink()).startswith(os.environ["TMPDIR"]) and path.stat().st_size:
+                target = str(path.readlink())
+                if target.startswith(os.environ["TMPDIR"]) and target.endswith(" (deleted)") and path.stat().st_size:
                     found.append((pid, path.stat().st_size))
     return found
 
