@@ -21,7 +21,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "main.settings")
 # longer than an answer may take.
 KEEP_ALIVE, GRACE = 15, 45
 # Seconds within which a process must start to serve, and answer the one that started it. On a busy machine uvicorn's
-# own five were too few: SIGHUP replaced nothing.
+# own five were too few: SIGHUP replaced nothing. One that is killed just when it is asked is missed after this time.
 ALIVE = 20
 
 
