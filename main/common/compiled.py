@@ -115,8 +115,8 @@ class Statement(NamedTuple):
     def converted(self, rows: Sequence[Any], database: BaseDatabaseWrapper) -> list[tuple[Any, ...]]:
         found = [list(row) for row in rows] if self.converters else rows
         for column, converters, expression in self.converters or ():
-            for name in converters:
-                convert = getattr(database.ops, name) if isinstance(name, str) else name
+            for each in converters:
+                convert = getattr(database.ops, each) if isinstance(each, str) else each
                 for row in found:
                     row[column] = convert(row[column], expression, database)
         return list(map(tuple, found))
@@ -146,9 +146,13 @@ class Compiled:
                 self.statements.clear()
             statement = self.compile([len(group) for group in groups], parts, database)
             self.statements[key] = statement
+        if statement is None:
+            return []
         try:
-            return [] if statement is None else statement.run([value for group in groups for value in group], database)
+            return statement.run([value for group in groups for value in group], database)
         except OverflowError:  # SQLite's for a number of more than 64 bits
+            if statement.converters is None:  # which must not look as if it was written
+                raise
             return []
 
     def compile(self, lengths: Sequence[int], parts: dict[str, Any], database: BaseDatabaseWrapper) -> Statement | None:

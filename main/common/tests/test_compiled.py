@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import DatabaseError, connection, connections, transaction
 from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
@@ -123,6 +123,16 @@ def test_none_is_refused_where_the_hint_does_not_say_it():
 @pytest.mark.parametrize("number", [1 << 63, 1 << 64, 10**30])
 def test_a_number_that_no_column_holds_finds_nothing(counters, number):
     assert beyond(number) == []
+
+
+def test_a_number_that_no_column_holds_is_not_written():
+    @compiled
+    def insert(key: str, count: int, expires_at: datetime):
+        return Insert(RateCounter(key=key, count=count, expires_at=expires_at))
+
+    with pytest.raises((OverflowError, DatabaseError)), transaction.atomic():
+        insert("k", 1 << 64, NOW)
+    assert not RateCounter.objects.exists()
 
 
 def test_the_number_of_arguments_must_be_right():
