@@ -219,16 +219,26 @@ def each_call_once(endpoints: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
 
 
 def say_all(result: JSON, generator: SchemaGenerator, request: Request | None, public: bool) -> JSON:
-    """Hook of the generator: an answer has exactly the fields listed; a request may have others."""
+    """Hook of the generator: what only answers have, has exactly the fields listed; a request may have others."""
     schemas = result["components"]["schemas"]
     schemas["FieldErrors"] = FIELD_ERRORS
-    requested = {
-        reference["schema"]["$ref"].rpartition("/")[2]
-        for path in result["paths"].values()
-        for operation in path.values()
-        for reference in operation.get("requestBody", {}).get("content", {}).values()
-    }
+    requested: set[str] = set()
+    for path in result["paths"].values():
+        for operation in path.values():
+            _add_references(operation.get("requestBody"), schemas, requested)
     for name, schema in schemas.items():
         if name not in requested and "properties" in schema:
             schema["additionalProperties"] = False
     return result
+
+
+def _add_references(part: Any, schemas: JSON, names: set[str]) -> None:
+    """Add the names of the schemas that a part of the document refers to, also through other schemas."""
+    if isinstance(part, dict) and "$ref" in part:
+        name = part["$ref"].rpartition("/")[2]
+        if name not in names:
+            names.add(name)
+            _add_references(schemas.get(name), schemas, names)
+    elif isinstance(part, dict | list):
+        for each in part.values() if isinstance(part, dict) else part:
+            _add_references(each, schemas, names)

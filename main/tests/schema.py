@@ -1,4 +1,7 @@
-"""Holds answers to the OpenAPI document: what the tests receive is what it says, or what the framework says itself."""
+"""Holds calls to the OpenAPI document: what the tests receive is what it says, or what the framework says itself.
+
+What is accepted from them is what it says, too.
+"""
 
 import json
 import re
@@ -37,6 +40,20 @@ def check(method, path, answer):
         assert kind in content, here
         if kind == "application/json":
             _check_body(answer, content[kind]["schema"], here)
+
+
+def check_accepted(method, path, body):
+    """Raise AssertionError if a JSON body that was accepted is not one that the document has for the call."""
+    operation = _operation(method, path)
+    if operation and "requestBody" in operation:
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        # A number may also come as text, as it does in a form.
+        errors = [
+            error.message
+            for error in _validator(json.dumps(schema)).iter_errors(json.loads(body))
+            if not (error.validator_value == "integer" and str(error.instance).isdigit())
+        ]
+        assert not errors, f"accepted, but not documented: {method} {path}: {body[:200]}: {errors}"
 
 
 def _check_body(answer, schema, here):

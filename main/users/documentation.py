@@ -98,24 +98,34 @@ class Privacy(serializers.Serializer):
     )
 
 
-@extend_schema_serializer(component_name="Settings", examples=[example("Alice", SETTINGS)])
-class SettingsInstance(serializers.Serializer):
-    """What the server keeps for your clients."""
+@extend_schema_serializer(
+    component_name="SettingsChange", examples=[example("Dark", {"theme": "dark"}, request_only=True)]
+)
+class SettingsChange(serializers.Serializer):
+    """The settings that are to be replaced, each by a whole value."""
 
     theme = serializers.RegexField(r"^[a-z0-9-]{1,32}$", help_text="system, light, dark, or one of the clients' own.")
     active_hours = ActiveHours(allow_null=True, help_text="Outside of them the messages of others are silent.")
     privacy = Privacy()
     client = serializers.DictField(help_text="Of the clients' own: up to 100 keys, 16 KB as JSON.")
-    email_verified = serializers.BooleanField(read_only=True)
 
 
 @extend_schema_serializer(
-    component_name="SettingsChange", examples=[example("Dark", {"theme": "dark"}, request_only=True)]
+    component_name="SettingsPatch",
+    examples=[example("Hidden", {"privacy": {"email": "nobody"}, "client": {"draft": None}}, request_only=True)],
 )
-class SettingsChange(SettingsInstance):
-    """What is to change. PATCH takes a JSON merge patch (RFC 7396), PUT whole values."""
+class SettingsPatch(SettingsChange):
+    """A JSON merge patch (RFC 7396): what is not named stays, at every depth; null removes a key."""
 
-    client = serializers.DictField()
+    active_hours = ActiveHours(partial=True, allow_null=True)
+    privacy = Privacy(partial=True)
+
+
+@extend_schema_serializer(component_name="Settings", examples=[example("Alice", SETTINGS)])
+class SettingsInstance(SettingsChange):
+    """What the server keeps for your clients."""
+
+    email_verified = serializers.BooleanField(read_only=True)
 
 
 class AvailabilityInstance(serializers.Serializer):
@@ -194,7 +204,6 @@ document(
     patch=Call("patch_profile", "Change the fields sent, like PUT", body=profile_change, answers={200: UserInstance}),
     delete=Call("delete_account", "Delete your account", answers={204: None}),
 )
-settings_change = SettingsChange(partial=True)
 IF_MATCH = header("If-Match", "Change nothing, and answer 412, unless the ETag is still this one.")
 document(
     views.SettingsView,
@@ -209,7 +218,7 @@ document(
         "patch_settings",
         "Change settings by a JSON merge patch",
         parameters=[IF_MATCH],
-        body=settings_change,
+        body=SettingsPatch(partial=True),
         answers={200: SettingsInstance},
         refusals={412: CHANGED},
         has_etag=True,
@@ -218,7 +227,7 @@ document(
         "change_settings",
         "Replace the settings that are sent",
         parameters=[IF_MATCH],
-        body=settings_change,
+        body=SettingsChange(partial=True),
         answers={200: SettingsInstance},
         refusals={412: CHANGED},
         has_etag=True,
