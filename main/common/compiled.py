@@ -15,14 +15,15 @@ them, and its SQL is kept. Each call then runs this SQL with its values:
   nothing. Neither does a number of more than 64 bits, which no column holds.
 - What comes after `*` is a part of the query, which is compiled for each of its values.
 - The rows of a queryset are tuples, as `values_list` gives them. `Update` and `Insert` return how many rows changed.
+- `run_together` runs several writes, each made by `bind`, which takes the arguments of a call.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import update_wrapper
-from itertools import count
+from itertools import chain, count
 from types import NoneType
-from typing import Any, NamedTuple, ParamSpec, TypeVar, get_args, get_origin, overload
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, get_args, get_origin, overload
 
 from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, connections, models
@@ -36,6 +37,7 @@ FIELDS = {int: models.BigIntegerField, str: models.TextField, bool: models.Boole
 
 Arguments = ParamSpec("Arguments")
 Row = TypeVar("Row")
+Result = TypeVar("Result")
 
 
 class Update(NamedTuple):
@@ -81,18 +83,17 @@ class Parameter:
         self.may_be_none = NoneType in kinds
         [hint] = kinds - {NoneType}
         self.is_list = get_origin(hint) is Sequence
-        self.field = FIELDS[get_args(hint)[0] if self.is_list else hint]()
-        self.is_prepared = isinstance(self.field, models.DateTimeField)  # other values are passed as they are
+        kind = get_args(hint)[0] if self.is_list else hint
+        self.field = FIELDS[kind]()
+        self.is_plain = not self.is_list and kind is not datetime  # its value is passed as it is
 
     def values_of(self, argument: Any, database: BaseDatabaseWrapper) -> list[Any]:
-        if argument is None and not self.may_be_none:
-            raise TypeError(f"{self.name} must not be None.")
         values = list(argument) if self.is_list else [argument]
         if self.is_list and values:
             # Repeated up to a power of two, so that a query is not compiled for every length of a list.
             values += values[-1:] * ((1 << (len(values) - 1).bit_length()) - len(values))
-        if self.is_prepared:
-            return [self.field.get_db_prep_value(value, database) for value in values]
+        if isinstance(self.field, models.DateTimeField):
+            return [database.ops.adapt_datetimefield_value(value) for value in values]
         return values
 
 
@@ -107,10 +108,12 @@ class Statement(NamedTuple):
     def run(self, values: Sequence[Any], database: BaseDatabaseWrapper) -> Any:
         if self.locks and database.get_autocommit():
             raise TransactionManagementError("Rows can be locked in a transaction alone.")
-        parameters = [values[each.index] if type(each) is Placeholder else each for each in self.parameters]
         with database.cursor() as cursor:
-            cursor.execute(self.sql, parameters)
+            cursor.execute(self.sql, self.with_values(values))
             return cursor.rowcount if self.converters is None else self.converted(cursor.fetchall(), database)
+
+    def with_values(self, values: Sequence[Any]) -> list[Any]:
+        return [values[each.index] if type(each) is Placeholder else each for each in self.parameters]
 
     def converted(self, rows: Sequence[Any], database: BaseDatabaseWrapper) -> list[tuple[Any, ...]]:
         found = [list(row) for row in rows] if self.converters else rows
@@ -122,10 +125,15 @@ class Statement(NamedTuple):
         return list(map(tuple, found))
 
 
-UNKNOWN = Statement("", [], None)
+NOTHING = Statement("", [], [])  # for a query that can find nothing
 
 
-class Compiled:
+class Bound(NamedTuple):
+    statement: Statement
+    values: list[Any]
+
+
+class Compiled(Generic[Arguments, Result]):
     """What `compiled` makes of a function."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -133,30 +141,48 @@ class Compiled:
         self.function = function
         names = function.__code__.co_varnames[: function.__code__.co_argcount]
         self.parameters = [Parameter(name, function.__annotations__[name]) for name in names]
-        self.statements: dict[tuple[Any, ...], Statement | None] = {}
+        self.statements: dict[tuple[Any, ...], Statement] = {}
 
-    def __call__(self, *arguments: Any, **parts: Any) -> Any:
+    def __call__(self, *arguments: Arguments.args, **parts: Arguments.kwargs) -> Result:
         database = connections[DEFAULT_DB_ALIAS]
-        pairs = zip(self.parameters, arguments, strict=True)
-        groups = [parameter.values_of(argument, database) for parameter, argument in pairs]
-        key = (database.vendor, *map(len, groups), *parts.items())
-        statement = self.statements.get(key, UNKNOWN)
-        if statement is UNKNOWN:
-            if len(self.statements) >= MOST:
-                self.statements.clear()
-            statement = self.compile([len(group) for group in groups], parts, database)
-            self.statements[key] = statement
-        if statement is None:
-            return []
+        found: Any = []
+        statement, values = self._bind(database, arguments, parts)
+        if statement is NOTHING:
+            return found
         try:
-            return statement.run([value for group in groups for value in group], database)
+            return statement.run(values, database)
         except OverflowError:  # SQLite's for a number of more than 64 bits
             if statement.converters is None:  # which must not look as if it was written
                 raise
-            return []
+            return found
 
-    def compile(self, lengths: Sequence[int], parts: dict[str, Any], database: BaseDatabaseWrapper) -> Statement | None:
-        """The statement for lists of these lengths; None if it can find nothing."""
+    def bind(self, *arguments: Arguments.args, **parts: Arguments.kwargs) -> Bound:
+        """The statement of a call, which is not run."""
+        return self._bind(connections[DEFAULT_DB_ALIAS], arguments, parts)
+
+    def _bind(self, database: BaseDatabaseWrapper, arguments: Sequence[Any], parts: dict[str, Any]) -> Bound:
+        values: list[Any] = []
+        lengths: list[int] = []
+        for parameter, argument in zip(self.parameters, arguments, strict=True):
+            if argument is None and not parameter.may_be_none:
+                raise TypeError(f"{parameter.name} must not be None.")
+            if parameter.is_plain:
+                values.append(argument)
+                lengths.append(1)
+            else:
+                prepared = parameter.values_of(argument, database)
+                values += prepared
+                lengths.append(len(prepared))
+        key = (database.vendor, *lengths, *parts.items())
+        statement = self.statements.get(key)
+        if statement is None:
+            if len(self.statements) >= MOST:
+                self.statements.clear()
+            statement = self.statements[key] = self.compile(lengths, parts, database)
+        return Bound(statement, values)
+
+    def compile(self, lengths: Sequence[int], parts: dict[str, Any], database: BaseDatabaseWrapper) -> Statement:
+        """The statement for lists of these lengths."""
         indexes = count()
         arguments: list[Any] = []
         for parameter, length in zip(self.parameters, lengths, strict=True):
@@ -168,7 +194,7 @@ class Compiled:
         try:
             composed = compiler.as_sql()
         except EmptyResultSet:
-            return None
+            return NOTHING
         [(sql, parameters)] = composed if isinstance(described, Insert) else [composed]
         if not isinstance(described, models.QuerySet):
             return Statement(sql, list(parameters), None)
@@ -183,9 +209,31 @@ def free_of(database: BaseDatabaseWrapper, converter: Any) -> Any:
 
 
 @overload
-def compiled(function: Callable[Arguments, models.QuerySet[Any, Row]]) -> Callable[Arguments, list[Row]]: ...
+def compiled(function: Callable[Arguments, models.QuerySet[Any, Row]]) -> Compiled[Arguments, list[Row]]: ...
 @overload
-def compiled(function: Callable[Arguments, Update | Insert]) -> Callable[Arguments, int]: ...
+def compiled(function: Callable[Arguments, Update | Insert]) -> Compiled[Arguments, int]: ...
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile the query of the function once, and run it at every call."""
     return Compiled(function)
+
+
+def run_together(*writes: Bound) -> list[int]:
+    """Run the writes in their order; return how many rows each of them changed.
+
+    On MySQL and MariaDB they are sent at once. So what the transaction has locked is not held while other threads of
+    this process have their turns in between.
+    """
+    database = connections[DEFAULT_DB_ALIAS]
+    takes_several = database.vendor == "mysql"
+    statements = [(statement.sql, statement.with_values(values)) for statement, values in writes]
+    if takes_several:
+        every_sql, every_values = zip(*statements, strict=True)
+        statements = [("; ".join(every_sql), list(chain(*every_values)))]
+    changed: list[int] = []
+    with database.cursor() as cursor:
+        for sql, values in statements:
+            cursor.execute(sql, values)
+            changed.append(cursor.rowcount)
+            while takes_several and cursor.nextset():
+                changed.append(cursor.rowcount)
+    return changed

@@ -200,14 +200,24 @@ def send_message(user: User, conversation_id: int, text: str, client_id: str | N
     if client_id is not None:
         for row in _earlier(conversation.pk, user.pk, client_id):
             return Message.from_db(connection.alias, MESSAGE_COLUMNS, row), False
-    number, now = conversation.last_number + 1, timezone.now()
-    # This moves the sender's mark, and checks under the lock that the sender is still a member.
-    if not _move_mark(conversation.pk, user.pk, number):
-        raise NotFound(guards.NO_CONVERSATION)
     guards.require_counterpart(conversation, user)
-    _move_on(conversation.pk, number, now)
-    _insert_message(conversation.pk, number, user.pk, text, now, client_id)
-    announce(Kind.MESSAGE, conversation_id=conversation.pk, number=number)
+    number, now = conversation.last_number + 1, timezone.now()
+    try:
+        is_member, *_ = announce(
+            Kind.MESSAGE,
+            conversation_id=conversation.pk,
+            number=number,
+            writes=[
+                # This moves the sender's mark, and tells under the lock whether the sender is still a member.
+                _move_mark.bind(conversation.pk, user.pk, number),
+                _move_on.bind(conversation.pk, number, now),
+                _insert_message.bind(conversation.pk, number, user.pk, text, now, client_id),
+            ],
+        )
+    except IntegrityError:
+        is_member = False  # the sender's account was deleted just now
+    if not is_member:
+        raise NotFound(guards.NO_CONVERSATION)
     message = Message(conversation=conversation, number=number, text=text, created_at=now, client_id=client_id)
     return message, True
 

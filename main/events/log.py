@@ -1,6 +1,6 @@
 """How the log is written: announced with the change, ordered after the commit, pruned after some days."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 
 from django.conf import settings
@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from common import backups, upkeep
-from common.compiled import Insert, compiled
+from common.compiled import Bound, Insert, compiled, run_together
 from common.database import placeholders
 from common.transactions import retried_transaction
 from events.models import Announcement, Event, Kind, Log, Row
@@ -27,13 +27,18 @@ def announce(
     conversation_id: int | None = None,
     number: int | None = None,
     other_id: int | None = None,
-) -> None:
+    writes: Sequence[Bound] = (),
+) -> list[int]:
     """Tell of a change, in its transaction: after a rollback nothing is told.
 
     Changes of one conversation must be announced under the lock of its row, so that they are told in their order.
+    Writes of the change may be given, too: they are run together with the announcement. Return how many rows each of
+    them changed.
     """
-    _insert(kind.value, user_id, conversation_id, number, other_id)
+    announcement = _insert.bind(kind.value, user_id, conversation_id, number, other_id)
+    changed = run_together(*writes, announcement)
     transaction.on_commit(_call_listeners, robust=True)
+    return changed[:-1]
 
 
 @compiled

@@ -9,13 +9,13 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from django.db import DatabaseError, connection, connections, transaction
+from django.db import DatabaseError, IntegrityError, connection, connections, transaction
 from django.db.models import BooleanField, Exists, ExpressionWrapper, F, OuterRef, Q
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
 from common import compiled as compiled_queries
-from common.compiled import Compiled, Insert, Update, compiled
+from common.compiled import Compiled, Insert, Update, compiled, run_together
 from common.models import Lease, RateCounter
 
 pytestmark = pytest.mark.django_db
@@ -133,6 +133,38 @@ def test_a_number_that_no_column_holds_is_not_written():
     with pytest.raises((OverflowError, DatabaseError)), transaction.atomic():
         insert("k", 1 << 64, NOW)
     assert not RateCounter.objects.exists()
+
+
+@compiled
+def insert_counter(key: str, count: int, expires_at: datetime):
+    return Insert(RateCounter(key=key, count=count, expires_at=expires_at))
+
+
+@compiled
+def set_count(key: str, count: int):
+    return Update(RateCounter.objects.filter(key=key), {"count": count})
+
+
+def test_writes_run_together_in_their_order(django_assert_num_queries):
+    with django_assert_num_queries(1 if connection.vendor == "mysql" else 4):
+        changed = run_together(
+            set_count.bind("a", 5),
+            insert_counter.bind("a", 1, NOW),
+            insert_counter.bind("'; --%s", 2, NOW),
+            set_count.bind("a", 7),
+        )
+    assert changed == [0, 1, 1, 1]
+    assert dict(RateCounter.objects.values_list("key", "count")) == {"a": 7, "'; --%s": 2}
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_an_error_in_one_of_them_is_that_of_the_database_and_undoes_all(counters, place):
+    writes = [set_count.bind(f"k{n}", 100) for n in range(2)]
+    writes.insert(place, insert_counter.bind("k7", 1, NOW))
+    with pytest.raises(IntegrityError), transaction.atomic():
+        run_together(*writes)
+    assert not RateCounter.objects.filter(count=100).exists()
+    assert run_together(set_count.bind("k1", 3)) == [1]
 
 
 def test_the_number_of_arguments_must_be_right():
