@@ -23,6 +23,7 @@ from common.handlers import detail
 from common.logs import request_id
 
 logger = logging.getLogger("requests")
+LINE = "%(method)s %(route)s %(status)s %(milliseconds)s ms user %(user)s"
 
 GetResponse = Callable[[HttpRequest], HttpResponse]
 
@@ -56,9 +57,7 @@ class RequestLogMiddleware:
                 "milliseconds": round(1000 * seconds, 1),
                 "user": self.user_id_of(request),
             }
-            logger.info(
-                "{method} {route} {status} {milliseconds} ms user {user}".format(**fields), extra={"fields": fields}
-            )
+            logger.info(LINE, fields, extra={"fields": fields})
             metrics.note_request(method, str(fields["route"]), response.status_code, seconds)
         finally:
             request_id.reset(token)

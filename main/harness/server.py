@@ -82,6 +82,7 @@ class Server:
         return sum(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
     def lines(self):
-        """What it has written to its log."""
+        """What it has written to its log, also what it gathers; see common.logs."""
+        time.sleep(0.1)
         self.log.seek(0)
         return self.log.read().decode().splitlines()

@@ -26,8 +26,7 @@ from django.http.response import HttpResponseBase
 from main.wsgi import application as django  # loads the apps
 
 # isort: split
-from common import metrics, upkeep
-from common.logs import request_id
+from common import logs, metrics, upkeep
 from delivery.continuations import Continuation
 from delivery.hub import Hub
 from mail import outbox
@@ -61,7 +60,8 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self.live(receive, send)
+            with logs.written_in_background():
+                await self.live(receive, send)
         else:
             await self.answer(scope, receive, send)
 
@@ -155,7 +155,7 @@ class Application:
 
     async def go_on(self, continuation: Continuation, channel: Channel) -> None:
         """Go on with an answer after its view."""
-        request_id.set(dict(channel.headers).get(b"x-request-id", b"-").decode("latin-1"))
+        logs.request_id.set(dict(channel.headers).get(b"x-request-id", b"-").decode("latin-1"))
         is_gone = channel.connection.is_closing or channel.connection.client_is_done
         if is_gone or not continuation.has_place(channel):
             await self.run(continuation.abandon)

@@ -466,7 +466,7 @@ LOGGING = {
         "json": {"()": "common.logs.JSONFormatter"},
     },
     "filters": {"complete": {"()": "common.logs.Completion"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["complete"]}},
+    "handlers": {"console": {"class": "common.logs.ConsoleHandler", "formatter": LOG_FORMAT, "filters": ["complete"]}},
     "root": {"handlers": ["console"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": [], "level": "INFO"},

@@ -1,15 +1,19 @@
 """The line that each request leaves in the log."""
 
+import io
 import json
 import logging
 import re
 from ipaddress import ip_network
+from threading import Event, Thread
 
 import pytest
 from django.db import InterfaceError, OperationalError
 
-from common.logs import Completion, JSONFormatter
+from common import logs
+from common.logs import Completion, ConsoleHandler, JSONFormatter
 from conftest import PASSWORD
+from delivery.tests.live import eventually
 from users import representations
 from users.models import AuthToken
 
@@ -104,7 +108,7 @@ def test_where_the_database_is_away_every_call_is_503_and_a_line(
     as_alice.raise_request_exception = anonymous.raise_request_exception = False
     monkeypatch.setattr(representations, "of_oneself", fail)
     answers = [as_alice.get("/users/profile")]
-    monkeypatch.setattr(type(AuthToken.objects.all()), "find", fail)
+    monkeypatch.setattr(AuthToken, "find", fail)
     answers.append(as_alice.get("/conversations"))
     for answer in answers:
         assert answer.status_code == 503
@@ -142,3 +146,108 @@ def test_a_failure_is_logged_with_its_traceback_and_without_the_path(as_alice, a
 def test_nobody_fills_the_log_with_a_header(anonymous, caplog):
     assert anonymous.get("/", HTTP_HOST="x" * 60_000).status_code == 400
     assert all(len(line) < 400 for line in formatted(caplog, logging.Formatter("%(message)s")))
+
+
+# How lines are written
+
+
+class Stream(io.StringIO):
+    """Keeps what is written to it, each write for itself; takes nothing while it is stalled."""
+
+    def __init__(self):
+        super().__init__()
+        self.writes, self.may_write = [], Event()
+        self.may_write.set()
+
+    def write(self, text):
+        self.may_write.wait()
+        if text:
+            self.writes.append(text)
+
+
+@pytest.fixture
+def console(monkeypatch):
+    """A handler of the root logger, as the settings make it, that writes to a stream of its own."""
+    handler = ConsoleHandler()
+    handler.setStream(Stream())
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    yield handler
+    handler.stream.may_write.set()
+    handler.stop()
+
+
+def say(*numbers):
+    for number in numbers:
+        logging.getLogger("said").warning("line %d", number)
+
+
+def written(console):
+    return "".join(console.stream.writes).splitlines()
+
+
+def expected(numbers):
+    return [f"line {number}" for number in numbers]
+
+
+def test_a_command_writes_each_line_at_once(console):
+    for number in range(3):
+        say(number)
+        assert written(console) == expected(range(number + 1))
+
+
+def test_a_server_writes_some_lines_at_a_time_in_their_order(console):
+    with logs.written_in_background():
+        say(*range(500))
+    assert written(console) == expected(range(500))
+    assert len(console.stream.writes) < 100
+
+
+def test_a_line_is_written_soon_while_the_server_runs(console):
+    with logs.written_in_background():
+        for number in range(3):
+            say(number)
+            eventually(lambda number=number: written(console) == expected(range(number + 1)))
+
+
+def test_who_logs_does_not_wait_for_a_stream_that_takes_nothing(console):
+    console.stream.may_write.clear()
+    with logs.written_in_background():
+        say(*range(100))
+        assert written(console) == []
+        console.stream.may_write.set()
+    assert written(console) == expected(range(100))
+
+
+def test_no_more_lines_wait_than_fit_into_memory(console, monkeypatch):
+    monkeypatch.setattr(logs, "MOST_WAITING", 10)
+    console.stream.may_write.clear()
+    with logs.written_in_background():
+        saying = Thread(target=say, args=range(30))
+        saying.start()
+        saying.join(timeout=0.5)
+        assert saying.is_alive()
+        assert console.waiting.qsize() <= 10
+        console.stream.may_write.set()
+        saying.join(timeout=10)
+    assert sorted(written(console)) == sorted(expected(range(30)))
+
+
+def test_a_stream_that_is_full_stops_nothing(console, monkeypatch):
+    def fail(text):
+        raise OSError("No space left on device")
+
+    with logs.written_in_background():
+        with monkeypatch.context() as broken:
+            broken.setattr(console.stream, "write", fail)
+            say(1)
+            console.flush()
+        say(2)
+    assert written(console) == expected([2])
+
+
+def test_a_line_that_cannot_be_formatted_stops_nothing(console, capsys):
+    with logs.written_in_background():
+        console.handle(logging.LogRecord("said", logging.WARNING, "", 0, "line %d", ("x",), None))
+        say(1)
+    assert written(console) == expected([1])
+    assert "Logging error" in capsys.readouterr().err
