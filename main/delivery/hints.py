@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -25,6 +26,8 @@ FOLDER = "CHAT_HINTS_FOLDER"
 CHANNEL = "chat-server-events"
 # Seconds until a lost connection to Redis is tried again.
 PAUSE = 1
+# Nanoseconds after a change of the folder from when on another change has another time.
+SETTLED = 1_000_000_000
 
 
 class Hints(Protocol):
@@ -59,6 +62,8 @@ class Neighbours:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.setblocking(False)
         self.socket.bind(str(self.path))
+        self.others: list[str] = []
+        self.others_as_of: int | None = None  # when the folder had changed, in nanoseconds
         asyncio.get_running_loop().add_reader(self.socket, self.receive)
 
     def receive(self) -> None:
@@ -68,14 +73,21 @@ class Neighbours:
                 self.wake()
 
     def tell(self) -> None:
-        for path in self.folder.iterdir():
-            if path != self.path:
-                try:
-                    self.socket.sendto(b"!", str(path))
-                except BlockingIOError:
-                    pass  # it has hints already that it did not read yet
-                except OSError:
-                    path.unlink(missing_ok=True)  # its process was killed
+        self.look_for_others()
+        for path in self.others:
+            try:
+                self.socket.sendto(b"!", path)
+            except BlockingIOError:
+                pass  # it has hints already that it did not read yet
+            except OSError:
+                Path(path).unlink(missing_ok=True)  # its process was killed
+
+    def look_for_others(self) -> None:
+        changed_at = self.folder.stat().st_mtime_ns
+        # A folder may change twice within one tick of the clock of its file system.
+        if changed_at != self.others_as_of or time.time_ns() - changed_at < SETTLED:
+            self.others = [str(path) for path in self.folder.iterdir() if path != self.path]
+            self.others_as_of = changed_at
 
     async def close(self) -> None:
         asyncio.get_running_loop().remove_reader(self.socket)
@@ -90,7 +102,7 @@ class Machines:
         self.wake = wake
         self.me = secrets.token_bytes(8)
         self.client = redis.asyncio.from_url(url, socket_connect_timeout=5)
-        self.is_away = False
+        self.is_away = self.has_news = False
         self.listening = asyncio.create_task(self.listen())
         self.publishing: asyncio.Task[None] | None = None
 
@@ -113,13 +125,16 @@ class Machines:
             await asyncio.sleep(PAUSE)
 
     def tell(self) -> None:
-        # One at a time: what is committed while Redis is slow waits for the next hint, or for a poll.
+        # One at a time: while Redis is slow, one hint for all that is committed meanwhile.
+        self.has_news = True
         if not self.is_away and (self.publishing is None or self.publishing.done()):
             self.publishing = asyncio.create_task(self.publish())
 
     async def publish(self) -> None:
         try:
-            await self.client.publish(CHANNEL, self.me)
+            while self.has_news:
+                self.has_news = False
+                await self.client.publish(CHANNEL, self.me)
         except (RedisError, OSError) as error:
             self.note(error)
 

@@ -85,13 +85,22 @@ class Hub:
     # Wake-ups
 
     def wake(self) -> None:
-        self.news.set()
+        """Another process has committed something."""
+        if self.number:  # without streams nothing is read
+            self.news.set()
 
     def wake_from_thread(self) -> None:
         """This process has committed something."""
         if not self.is_own_news:
             self.is_own_news = True
-            self.loop.call_soon_threadsafe(self.wake)
+            self.loop.call_soon_threadsafe(self.note_own_news)
+
+    def note_own_news(self) -> None:
+        if self.number:
+            self.news.set()
+        else:
+            self.is_own_news = False
+            self.tell_others()
 
     def tell_others(self) -> None:
         for hints in self.hints:
@@ -114,6 +123,7 @@ class Hub:
                 return False
             self.streams[stream.user_id] = (*self.streams.get(stream.user_id, ()), stream)
             self.number += 1
+            self.news.set()  # hints before this moment were for nobody
             self.unchecked[stream.token_id] = stream.user_id  # it may have died since the request began
             self.has_work.set()
             return True
@@ -169,7 +179,7 @@ class Hub:
             # What is committed from here on is news again: it may not be in what is read now.
             is_own_news, self.is_own_news = self.is_own_news, False
             tell = self.tell_others_from_thread if is_own_news else None
-            if tell and not self.number:
+            if tell and not self.number:  # the last stream has just gone
                 self.tell_others()
             async with self.surviving():
                 if self.number:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import socket
+import time
 from contextlib import asynccontextmanager
 
 import pytest
@@ -93,6 +94,35 @@ def test_a_neighbour_that_leaves_takes_its_socket_along(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("age", [0, 60])
+def test_a_neighbour_that_comes_later_is_told_too(tmp_path, age):
+    async def run():
+        async with opened(Neighbours, tmp_path) as (one, _, _, wake_two):
+            then = time.time() - age
+            os.utime(tmp_path, (then, then))
+            one.tell()
+            await wake_two.next()
+            async with opened(Neighbours, tmp_path, 1) as (_, wake_three):
+                one.tell()
+                await wake_three.next()
+
+    asyncio.run(run())
+
+
+def test_the_folder_is_read_again_only_after_a_change(tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(type(tmp_path), "iterdir", lambda folder: read.append(folder) or iter(()))
+
+    async def run():
+        async with opened(Neighbours, tmp_path, 1) as (one, _):
+            os.utime(tmp_path, (0, 0))
+            for _ in range(5):
+                one.tell()
+
+    asyncio.run(run())
+    assert read == [tmp_path]
+
+
 def test_who_is_alone_tells_nobody(tmp_path):
     async def run():
         async with opened(Neighbours, tmp_path, 1) as (one, wake):
@@ -145,6 +175,29 @@ def test_a_burst_of_hints_reaches_the_other(redis):
             for _ in range(1000):
                 one.tell()
             await wake_two.next()
+
+    asyncio.run(run())
+
+
+def test_what_is_told_while_a_hint_is_on_its_way_is_told_once_more(redis, monkeypatch):
+    async def run():
+        async with opened(Machines, redis.url) as (one, _, wake_one, wake_two):
+            await both_listen(wake_one, wake_two)
+            publish, published, may_publish = one.client.publish, [], asyncio.Event()
+
+            async def publish_later(*message):
+                published.append(message)
+                await may_publish.wait()
+                return await publish(*message)
+
+            monkeypatch.setattr(one.client, "publish", publish_later)
+            one.tell()
+            await asyncio.sleep(0)
+            for _ in range(3):
+                one.tell()
+            may_publish.set()
+            await one.publishing
+            assert len(published) == 2
 
     asyncio.run(run())
 

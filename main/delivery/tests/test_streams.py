@@ -370,6 +370,26 @@ def test_a_commit_in_this_process_wakes_the_hub_and_the_others(with_hub):
     with_hub(run)
 
 
+def test_without_streams_nothing_is_read_and_the_first_one_begins_with_reading(with_hub):
+    told = SimpleNamespace(times=0)
+
+    async def run(hub, reader):
+        hub.hints.append(Told(told))
+        reader.batches = [batch((1, b"before", [1]), end=1)]
+        for times in range(1, 4):
+            hub.wake()
+            await asyncio.to_thread(log._call_listeners)
+            await asyncio.sleep(0.01)
+            assert told.times == times
+        assert len(reader.batches) == 1
+        stream = OneStream(1)
+        await hub.attach(stream)
+        async with asyncio.timeout(0.5):  # sooner than the poll, which is as of the time without streams
+            assert await stream.take() == b"before"
+
+    with_hub(run)
+
+
 class Told:
     """Hints that count how often they are given."""
 
