@@ -21,7 +21,7 @@ from mail import outbox
 from users import deletion
 from users.codes import SETTING_PASSWORD, Code, Purpose
 from users.guards import NO_USER, require_strength
-from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User, not_deleted
+from users.models import AuthToken, BlacklistEntry, ContactBookEntry, User, ValidToken, not_deleted
 from users.search import Entry, SearchEntry
 from users.user_settings import JSON, UserSettings, as_json
 
@@ -96,9 +96,9 @@ def _issue_token(user: User) -> str | Suspended | None:
 
 
 @retried_transaction
-def log_out(token: AuthToken) -> None:
-    token.delete()
-    announce(Kind.LOGOUT, user_id=token.user_id)
+def log_out(token: ValidToken) -> None:
+    AuthToken.objects.filter(pk=token.pk).delete()
+    announce(Kind.LOGOUT, user_id=token.user.pk)
 
 
 @retried_transaction

@@ -3,20 +3,20 @@ from django.contrib.auth.models import AnonymousUser
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
-from users.models import AuthToken, User
+from users.models import User, ValidToken
 
 
 class UserRequest(Request):
     """The request of a view that needs a token. It is for type hints alone."""
 
     user: User
-    auth: AuthToken
+    auth: ValidToken
 
 
 class TokenAuthentication(BaseAuthentication):
     """Tells REST framework the user that the middleware has found."""
 
-    def authenticate(self, request: Request) -> tuple[User, AuthToken] | None:
+    def authenticate(self, request: Request) -> tuple[User, ValidToken] | None:
         token = getattr(request._request, "auth_token", None)
         return (token.user, token) if token else None
 

@@ -36,7 +36,7 @@ class TokenAuthMiddleware:
     def authenticate(self, request: HttpRequest) -> HttpResponse | None:
         """Set the user and the token of the request, or return the answer 401."""
         scheme, _, text = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
-        token = AuthToken.objects.find(text) if scheme.lower() == "token" else None
+        token = AuthToken.find(text) if scheme.lower() == "token" else None
         if token is None:
             return detail("A valid token is required.", 401, {"WWW-Authenticate": "Token"})
         if token.should_note_use:

@@ -2,6 +2,7 @@ import re
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, ClassVar, Self
@@ -361,16 +362,22 @@ class AuthTokenQuerySet(models.QuerySet["AuthToken"]):
         self.create(user=user, digest=self.model.digest_of(token))
         return token
 
-    def find(self, token: str) -> "AuthToken | None":
-        """The token with its user, and whether its use should be noted; None if it is not valid."""
-        if not re.fullmatch("[A-Za-z0-9_-]{43}", token):
-            return None
-        for pk, last_used, *values in _valid_token(self.model.digest_of(token), AuthToken.expired_before()):
-            user = User.from_db(connection.alias, USER_COLUMNS, values)
-            found = AuthToken(pk=pk, user=user)
-            found.should_note_use = last_used <= timezone.now() - AuthToken.LAST_USED_PRECISION
-            return found
-        return None
+
+@dataclass(slots=True)
+class ValidToken:
+    """A token that was found to be valid, without the cost of a model instance."""
+
+    pk: int
+    user: User
+    last_used: datetime
+
+    @property
+    def should_note_use(self) -> bool:
+        return self.last_used <= timezone.now() - AuthToken.LAST_USED_PRECISION
+
+    def note_use(self) -> None:
+        """Postpone the expiry."""
+        AuthToken.objects.filter(pk=self.pk).update(last_used=timezone.now())
 
 
 class AuthToken(models.Model):
@@ -385,8 +392,6 @@ class AuthToken(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["digest"], name="users_token_once")]
-
-    should_note_use: bool  # of what `find` returns
 
     # `last_used` is written once in this time, so that most requests write nothing.
     LAST_USED_PRECISION = timedelta(minutes=10)
@@ -403,9 +408,13 @@ class AuthToken(models.Model):
     def digest_of(token: str) -> str:
         return sha256(token.encode()).hexdigest()
 
-    def note_use(self) -> None:
-        """Postpone the expiry."""
-        AuthToken.objects.filter(pk=self.pk).update(last_used=timezone.now())
+    @classmethod
+    def find(cls, token: str) -> ValidToken | None:
+        """The token with its user; None if it is not valid."""
+        if re.fullmatch("[A-Za-z0-9_-]{43}", token):
+            for pk, last_used, *values in _valid_token(cls.digest_of(token), cls.expired_before()):
+                return ValidToken(pk, User.from_db(connection.alias, USER_COLUMNS, values), last_used)
+        return None
 
 
 backups.sessions.append(AuthToken)

@@ -4,6 +4,7 @@ import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +67,19 @@ class Connection(sqlite3.Connection):
             self.close()
 
 
+@lru_cache(500)
+def with_question_marks(query: str) -> str:
+    """The query as SQLite takes it. Django converts each anew; of compiled queries that is a tenth of the time."""
+    return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
+
+
 class Cursor(base.SQLiteCursorWrapper):
     connection: Connection
+
+    def convert_query(self, query: str, *, param_names: list[str] | None = None) -> str:
+        return (
+            with_question_marks(query) if param_names is None else super().convert_query(query, param_names=param_names)
+        )
 
     def execute(self, query: str, params: Any = None) -> Any:
         return self._in_turn(super().execute, query, params)
