@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: help run test test-page quick check drill drill-leaks drill-mails drill-backup drill-metrics drill-container \
-	drill-platforms drill-cluster drill-deploy bench bench-events bench-sqlite bench-peers
+.PHONY: help run test test-page quick check drill drill-calls drill-leaks drill-mails drill-backup drill-metrics \
+	drill-container drill-platforms drill-cluster drill-deploy bench bench-events bench-sqlite bench-peers
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -22,6 +22,10 @@ check: ## check formatting, lint, types, migrations, the OpenAPI document and de
 
 drill: ## kill and stall the running service, count what is lost; call it with thousands of generated requests
 	@scripts/drill
+
+drill-calls: ## call the running service with ten times as many generated requests, others each time: a quarter of an hour
+	@scripts/install tests
+	@scripts/with-mariadb env/bin/python main/drills/generated_calls.py --max-examples 400
 
 drill-leaks: ## try to learn hidden addresses, as a stranger among 10 000 people: some minutes
 	@scripts/install tests
