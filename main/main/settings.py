@@ -229,7 +229,7 @@ def mysql(account: dict[str, str]) -> dict[str, Any]:
         mode, options["ssl"] = "VERIFY_IDENTITY", {"ca": file or authorities_of_system()}
     if mode:
         options["ssl_mode"] = mode
-    return {"ENGINE": "django.db.backends.mysql", **account, "PORT": int(account["PORT"]), "OPTIONS": options}
+    return {"ENGINE": "common.mysql", **account, "PORT": int(account["PORT"]), "OPTIONS": options}
 
 
 def sqlite() -> dict[str, Any]:

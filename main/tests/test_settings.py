@@ -99,7 +99,7 @@ def test_with_an_account_the_data_is_on_mysql():
     database = "settings.DATABASES['default']"
     fields = f"[{database}[key] for key in ('ENGINE', 'NAME', 'USER', 'PASSWORD', 'HOST', 'PORT')]"
     values = evaluate(fields, MYSQL_USER="chat", MYSQL_PASSWORD="pa$$wo#rd")
-    assert values == "['django.db.backends.mysql', 'chat_app_db', 'chat', 'pa$$wo#rd', '127.0.0.1', 3306]"
+    assert values == "['common.mysql', 'chat_app_db', 'chat', 'pa$$wo#rd', '127.0.0.1', 3306]"
 
 
 FIELDS = "[settings.DATABASES['default'][key] for key in ('USER', 'PASSWORD', 'HOST', 'PORT', 'NAME')]"
