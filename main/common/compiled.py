@@ -15,13 +15,13 @@ them, and its SQL is kept. Each call then runs this SQL with its values:
   nothing. Neither does a number of more than 64 bits, which no column holds.
 - What comes after `*` is a part of the query, which is compiled for each of its values.
 - The rows of a queryset are tuples, as `values_list` gives them. `Update` and `Insert` return how many rows changed.
-- `run_together` runs several writes, each made by `bind`, which takes the arguments of a call.
+- `run_together` of common.statements runs several writes, each made by `bind`, which takes the arguments of a call.
 """
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import update_wrapper
-from itertools import chain, count
+from itertools import count
 from types import NoneType
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, get_args, get_origin, overload
 
@@ -29,7 +29,8 @@ from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql import InsertQuery, UpdateQuery
-from django.db.transaction import TransactionManagementError
+
+from common.statements import NOTHING, Bound, Placeholder, Statement
 
 # Statements that are kept of a query.
 MOST = 500
@@ -60,20 +61,6 @@ class Insert(NamedTuple):
         return query
 
 
-class Placeholder(models.Expression):
-    """Stands for a value: the index is its place among all values of a call."""
-
-    def __init__(self, index: int, output_field: "models.Field[Any, Any]") -> None:
-        super().__init__(output_field)
-        self.index = index
-
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
-        return "%s", [self]
-
-    def __str__(self) -> str:
-        raise TypeError("A lookup that prepares its value needs the value itself.")
-
-
 class Parameter:
     """A parameter of the function, by its type hint."""
 
@@ -95,42 +82,6 @@ class Parameter:
         if isinstance(self.field, models.DateTimeField):
             return [database.ops.adapt_datetimefield_value(value) for value in values]
         return values
-
-
-class Statement(NamedTuple):
-    sql: str
-    parameters: list[Any]  # placeholders, and values of the query's own
-    # What makes Python's values of the database's: by column, names of functions of the backend, and other functions.
-    # Nothing here refers to the connection on which the query was composed: its thread may end. None for a write.
-    converters: list[tuple[int, list[Any], Any]] | None
-    locks: bool = False
-
-    def run(self, values: Sequence[Any], database: BaseDatabaseWrapper) -> Any:
-        if self.locks and database.get_autocommit():
-            raise TransactionManagementError("Rows can be locked in a transaction alone.")
-        with database.cursor() as cursor:
-            cursor.execute(self.sql, self.with_values(values))
-            return cursor.rowcount if self.converters is None else self.converted(cursor.fetchall(), database)
-
-    def with_values(self, values: Sequence[Any]) -> list[Any]:
-        return [values[each.index] if type(each) is Placeholder else each for each in self.parameters]
-
-    def converted(self, rows: Sequence[Any], database: BaseDatabaseWrapper) -> list[tuple[Any, ...]]:
-        found = [list(row) for row in rows] if self.converters else rows
-        for column, converters, expression in self.converters or ():
-            for each in converters:
-                convert = getattr(database.ops, each) if isinstance(each, str) else each
-                for row in found:
-                    row[column] = convert(row[column], expression, database)
-        return list(map(tuple, found))
-
-
-NOTHING = Statement("", [], [])  # for a query that can find nothing
-
-
-class Bound(NamedTuple):
-    statement: Statement
-    values: list[Any]
 
 
 class Compiled(Generic[Arguments, Result]):
@@ -215,25 +166,3 @@ def compiled(function: Callable[Arguments, Update | Insert]) -> Compiled[Argumen
 def compiled(function: Callable[..., Any]) -> Any:
     """Compile the query of the function once, and run it at every call."""
     return Compiled(function)
-
-
-def run_together(*writes: Bound) -> list[int]:
-    """Run the writes in their order; return how many rows each of them changed.
-
-    On MySQL and MariaDB they are sent at once. So what the transaction has locked is not held while other threads of
-    this process have their turns in between.
-    """
-    database = connections[DEFAULT_DB_ALIAS]
-    takes_several = database.vendor == "mysql"
-    statements = [(statement.sql, statement.with_values(values)) for statement, values in writes]
-    if takes_several:
-        every_sql, every_values = zip(*statements, strict=True)
-        statements = [("; ".join(every_sql), list(chain(*every_values)))]
-    changed: list[int] = []
-    with database.cursor() as cursor:
-        for sql, values in statements:
-            cursor.execute(sql, values)
-            changed.append(cursor.rowcount)
-            while takes_several and cursor.nextset():
-                changed.append(cursor.rowcount)
-    return changed

@@ -8,8 +8,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from common import backups, upkeep
-from common.compiled import Bound, Insert, compiled, run_together
+from common.compiled import Insert, compiled
 from common.database import placeholders
+from common.statements import Bound, run_together
 from common.transactions import retried_transaction
 from events.models import Announcement, Event, Kind, Log, Row
 

@@ -27,9 +27,9 @@ MAY_IMPORT = {
 # Each module may import those before it.
 LAYERS = {
     "common": """
-        turns processes metrics keys validators access database compiled errors handlers addresses logs transactions
-        models rates upkeep files sqlite_backups mysql_backups backups middleware negotiation parsers renderers
-        serializers pagination exports checks health openapi views documentation admin
+        turns processes metrics keys validators access database statements compiled errors handlers addresses logs
+        transactions models rates upkeep files sqlite_backups mysql_backups backups middleware negotiation parsers
+        renderers serializers pagination exports checks health openapi views documentation admin
     """,
     "events": "models log",
     "mail": "models smtp outbox checks admin",

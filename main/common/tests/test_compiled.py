@@ -15,8 +15,9 @@ from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
 from common import compiled as compiled_queries
-from common.compiled import Compiled, Insert, Update, compiled, run_together
+from common.compiled import Compiled, Insert, Update, compiled
 from common.models import Lease, RateCounter
+from common.statements import run_together
 
 pytestmark = pytest.mark.django_db
 
