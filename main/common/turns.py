@@ -69,7 +69,7 @@ class Queue:
             if self._lock(place.number, place.number):
                 break
             # Somebody who came a moment later was quicker. Behind them the number is free.
-            place.number = monotonic_ns()
+            is_first = self._move_to_the_end(place)
         if not is_first and not place.gate.acquire(timeout=max(0.0, deadline - monotonic())):
             return False
         while not self._lock_up_to(place):
@@ -78,12 +78,28 @@ class Queue:
             sleep(PAUSE)
         return True
 
+    def _move_to_the_end(self, place: Place) -> bool:
+        """Give the place a new number, and its process's last place; return whether it is the first one nevertheless.
+
+        The places of a process stay in the order of their numbers. Otherwise the first of each of two processes could
+        wait for a later one of the other.
+        """
+        with self.guard:
+            self._remove(place)
+            place.gate.acquire(blocking=False)  # which was opened if it has become the first one meanwhile
+            place.number = monotonic_ns()
+            self.places.append(place)
+            return self.places[0] is place
+
     def _leave(self, place: Place) -> None:
         with self.guard:
-            was_first = self.places[0] is place
-            self.places.remove(place)
-            if was_first and self.places:
-                self.places[0].gate.release()
+            self._remove(place)
+
+    def _remove(self, place: Place) -> None:
+        was_first = self.places[0] is place
+        self.places.remove(place)
+        if was_first and self.places:
+            self.places[0].gate.release()
 
     # The file of locks
 

@@ -47,6 +47,27 @@ for each in threads: each.start()
 for each in threads: each.join()
 """
 
+# A process of four threads whose numbers are often taken when they come to lock them, as if others were quicker.
+UNLUCKY = """
+import random, sys, threading, time
+from common.turns import queue_for
+queue, lock = queue_for(sys.argv[1]), queue_for(sys.argv[1])._lock
+def lock_late(first, last):
+    if first == last:
+        time.sleep(random.uniform(0, 0.002))
+    return (first < last or random.random() < 0.5) and lock(first, last)
+queue._lock = lock_late
+def take_turns():
+    for _ in range(100):
+        turn = queue.take(20)
+        print(turn is not None, flush=True)
+        time.sleep(0.0002)
+        queue.give_back(turn)
+threads = [threading.Thread(target=take_turns) for _ in range(4)]
+for each in threads: each.start()
+for each in threads: each.join()
+"""
+
 # A process that is forked while it has the turn: the other one has none, and cannot end it.
 FORKED = """
 import os, sys
@@ -162,6 +183,12 @@ def test_one_alone_has_the_turn(database, tmp_path):
     with process(COUNTER, database, str(file)) as one, process(COUNTER, database, str(file)) as other:
         assert (one.wait(DEADLINE), other.wait(DEADLINE)) == (0, 0)
     assert file.read_text() == "200"
+
+
+def test_places_that_got_another_number_let_no_two_processes_wait_for_each_other(database):
+    with process(UNLUCKY, database) as one, process(UNLUCKY, database) as two:
+        answers = [run.communicate(timeout=DEADLINE - 1)[0].split() for run in (one, two)]
+    assert answers == [["True"] * 400] * 2
 
 
 def test_the_turn_of_a_process_that_is_killed_is_free(database, queue):
