@@ -117,8 +117,7 @@ def kills(alice, bob):
                 while not writers.have_written_since(killed) and time.monotonic() < killed + 15:
                     time.sleep(0.1)
                 pauses[f"process {pid}"] = writers.longest_pause_after(killed)
-                # One that was killed just when the supervisor asked whether it lives is missed after 20 seconds
-                # (main.serve.ALIVE). One that was killed within a write to the disk ends when the disk has answered.
+                # One that was killed within a write to the disk ends when the disk has answered.
                 while len(set(server.workers()) - {pid}) < 2 and time.monotonic() < killed + 40:
                     time.sleep(0.1)
             require(len(server.workers()) == 2, f"the processes are replaced: {server.workers()}")

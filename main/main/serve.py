@@ -21,7 +21,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "main.settings")
 # longer than an answer may take.
 KEEP_ALIVE, GRACE = 15, 45
 # Seconds within which a process must start to serve, and answer the one that started it. On a busy machine uvicorn's
-# own five were too few: SIGHUP replaced nothing. One that is killed just when it is asked is missed after this time.
+# own five were too few: SIGHUP replaced nothing.
 ALIVE = 20
 
 
@@ -98,6 +98,7 @@ def serve(application: str = "main.asgi:application") -> None:
         from common import processes
         from delivery import hints
 
+        import_module("main.supervisor")
         import_module(application.partition(":")[0])  # so that an error is reported once, and not by each process
         address = bind(settings.BIND)
         connection.ensure_connection()

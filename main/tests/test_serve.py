@@ -7,9 +7,11 @@ import stat
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from harness.server import Server
 from tests.test_settings import DEFAULTS, MAIN
 
 
@@ -171,6 +173,24 @@ def test_the_processes_stop_with_the_one_that_started_them(serve, free_port):
                 return
         time.sleep(0.1)
     pytest.fail("Somebody listens still.")
+
+
+def test_a_process_that_ends_while_the_supervisor_asks_it_is_replaced_soon(serve, free_port):
+    def workers():
+        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        return [pid for pid in map(int, children) if b"spawn_main" in Server.command_of(pid)]
+
+    server = serve(BIND=f"127.0.0.1:{free_port}", WEB_CONCURRENCY="2")
+    assert health(socket.AF_INET, ("127.0.0.1", free_port)) == "HTTP/1.1 200 OK"
+    asked, other = workers()
+    os.kill(asked, signal.SIGSTOP)
+    time.sleep(2)  # it is asked every half a second
+    os.kill(asked, signal.SIGKILL)
+    for _ in range(100):
+        if len(now := set(workers()) - {asked}) == 2 and other in now:
+            return
+        time.sleep(0.1)
+    pytest.fail("It was not replaced.")
 
 
 @pytest.mark.parametrize("place", ["0.0.0.0:{port}", "unix:{folder}/chat.sock"])
