@@ -8,7 +8,7 @@ help: ## list the targets
 run: ## install what is missing, prepare the database, and serve at http://127.0.0.1:8000
 	@scripts/run
 
-test: ## run the whole suite on a MariaDB server of its own, then on SQLite
+test: ## run the whole suite on a MariaDB server of its own, then what uses the database on SQLite
 	@scripts/test
 
 test-page: ## run all tests of the chat page in a browser, also those that take long, on SQLite: three minutes

@@ -30,6 +30,21 @@ hypothesis.settings.register_profile("here", database=None, deadline=None)
 hypothesis.settings.load_profile("here")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--of-the-database", action="store_true", help="leave out tests that use no database")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--of-the-database"):
+        of_the_database = [item for item in items if uses_database(item)]
+        config.hook.pytest_deselected(items=[item for item in items if not uses_database(item)])
+        items[:] = of_the_database
+
+
+def uses_database(item):
+    return item.get_closest_marker("django_db") or not {"db", "transactional_db"}.isdisjoint(item.fixturenames)
+
+
 class Client(APIClient):
     """Sends JSON, escaped as any client may, so that it can also hold what UTF-8 cannot.
 
