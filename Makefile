@@ -33,7 +33,7 @@ drill-leaks: ## try to learn hidden addresses, as a stranger among 10 000 people
 
 drill-mails: ## kill the server while it sends mails; a mail server that is slow or away; strangers who ask: two minutes
 	@scripts/install tests
-	@scripts/with-mariadb env/bin/python main/drills/run.py mails
+	@MARIADB_OPTIONS=--innodb-flush-log-at-trx-commit=1 scripts/with-mariadb env/bin/python main/drills/run.py mails
 
 drill-cluster: ## start a whole cluster on the loopback interface from deploy/cluster, break it, count: seven minutes
 	@scripts/install cluster || true # what is missing then is said by the drill, which is skipped
