@@ -15,6 +15,7 @@ NEW_PASSWORD = "another-horse-battery"
 
 
 def log_in(chat, username, password):
+    expect(chat.button("Log in")).to_be_visible()  # the settings have a field for the username, too
     chat.fill(Username=username, Password=password)
     chat.click("Log in")
 
