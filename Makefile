@@ -23,7 +23,7 @@ check: ## check formatting, lint, types, migrations, the OpenAPI document and de
 drill: ## kill and stall the running service, count what is lost; call it with thousands of generated requests
 	@scripts/drill
 
-drill-calls: ## call the running service with ten times as many generated requests, others each time: a quarter of an hour
+drill-calls: ## call the running service with four times as many generated requests, others each time: ten minutes and more
 	@scripts/install tests
 	@scripts/with-mariadb env/bin/python main/drills/generated_calls.py --max-examples 400
 

@@ -96,16 +96,16 @@ class Compiled(Generic[Arguments, Result]):
 
     def __call__(self, *arguments: Arguments.args, **parts: Arguments.kwargs) -> Result:
         database = connections[DEFAULT_DB_ALIAS]
-        found: Any = []
+        no_rows: Any = []
         statement, values = self._bind(database, arguments, parts)
         if statement is NOTHING:
-            return found
+            return no_rows
         try:
             return statement.run(values, database)
         except OverflowError:  # SQLite's for a number of more than 64 bits
             if statement.converters is None:  # which must not look as if it was written
                 raise
-            return found
+            return no_rows
 
     def bind(self, *arguments: Arguments.args, **parts: Arguments.kwargs) -> Bound:
         """The statement of a call, which is not run."""

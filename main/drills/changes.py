@@ -21,8 +21,8 @@ class Changes(Installed):
         self.reader = Stream(self.alice)
         require(self.reader.is_open.wait(10), "the stream opens")
 
-    def under_load(self, what, work, *, may_lose=False):
-        load, before = Load(self.visitors, self.group), self.reader.openings
+    def under_load(self, what, work, *, may_lose=False, may_close_idle=False):
+        load, before = Load(self.visitors, self.group, may_close_idle), self.reader.openings
         began = time.monotonic()
         with load:
             result = work()
@@ -105,7 +105,9 @@ class Changes(Installed):
         self.run("echo '# mine' >>/etc/nginx/sites-available/chat")
         options = "--certificate /root/tls/certificate.pem --key /root/tls/key.pem"
         install = f"{ON_THE_MACHINE}/deploy/install {options} 2>&1"
-        output = self.under_load("an upgrade with a new certificate", lambda: self.run(install)).stdout
+        output = self.under_load(
+            "an upgrade with a new certificate", lambda: self.run(install), may_close_idle=True
+        ).stdout
         require("signed by this server itself" not in output, output)
         require("changed by hand and is kept" in output, f"what operators change is kept: {output}")
         stranger = Visitor(self.machine, authority, USERS[15])
@@ -124,7 +126,7 @@ class Changes(Installed):
             require(not set(self.processes()[1]) & set(before), "each process was replaced")
 
         self.under_load("SIGHUP", reload)
-        self.under_load("a reload of nginx", lambda: self.run("systemctl reload nginx"))
+        self.under_load("a reload of nginx", lambda: self.run("systemctl reload nginx"), may_close_idle=True)
         self.under_load("systemctl restart", lambda: self.run(f"systemctl restart {unit}"))
 
         def kill_one():

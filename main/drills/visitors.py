@@ -135,8 +135,9 @@ class Stream:
 class Load:
     """Users who send and read without pause for as long as a `with` lasts; half of them keep their connections."""
 
-    def __init__(self, visitors, conversation):
-        self.visitors, self.conversation = visitors, conversation
+    def __init__(self, visitors, conversation, may_close_idle=False):
+        """`may_close_idle`: nginx is reloaded meanwhile, which closes connections that are idle."""
+        self.visitors, self.conversation, self.may_close_idle = visitors, conversation, may_close_idle
         self.lock, self.done = threading.Lock(), threading.Event()
         self.answered, self.calls, self.lost, self.longest = {}, 0, Counter(), 0.0
         self.repeated = 0  # since an idle connection was closed just when a request left
@@ -171,8 +172,9 @@ class Load:
                 connection.drop_if_closed()
                 began = time.monotonic()
                 try:
-                    status, answer, _ = self.call(visitor, method, place, content, connection)
-                    failure = None if status in (200, 201) else f"{status}"  # 200 of a message is one that was repeated
+                    (status, answer, _), is_repeated = self.call(visitor, method, place, content, connection)
+                    good = ((201, 200) if is_repeated else (201,)) if content else (200,)
+                    failure = None if status in good else f"{status}"
                 except (OSError, http.client.HTTPException) as error:
                     failure = type(error).__name__
                     connection.close()
@@ -189,20 +191,20 @@ class Load:
             self.done.wait(0.06)
 
     def call(self, visitor, method, path, body, connection):
-        """Call; once more if the server was about to close the connection, which was idle, when the request left.
+        """The answer, and whether it is that of a second try, after the connection was idle and closed just then.
 
         So do clients, where it is safe: a message has a client_id.
         """
         was_used = connection.sock is not None
         try:
-            return visitor.call(method, path, body, connection)
+            return visitor.call(method, path, body, connection), False
         except (http.client.RemoteDisconnected, ConnectionResetError):
             connection.close()
-            if not was_used:
+            if not (was_used and self.may_close_idle):
                 raise
             with self.lock:
                 self.repeated += 1
-            return visitor.call(method, path, body, connection)
+            return visitor.call(method, path, body, connection), True
 
     def figures(self):
         lost = sum(self.lost.values())

@@ -118,7 +118,7 @@ def kills(alice, bob):
                     time.sleep(0.1)
                 pauses[f"process {pid}"] = writers.longest_pause_after(killed)
                 # One that was killed within a write to the disk ends when the disk has answered.
-                while len(set(server.workers()) - {pid}) < 2 and time.monotonic() < killed + 40:
+                while len(set(server.workers()) - {pid}) < 2 and time.monotonic() < killed + 15:
                     time.sleep(0.1)
             require(len(server.workers()) == 2, f"the processes are replaced: {server.workers()}")
         errors = [line for line in server.lines() if "Traceback" in line or "(1213," in line]

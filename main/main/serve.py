@@ -14,6 +14,9 @@ from typing import Any
 import uvicorn
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
+from uvicorn.supervisors import multiprocess
+
+from main.supervisor import Process
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "main.settings")
 
@@ -98,7 +101,6 @@ def serve(application: str = "main.asgi:application") -> None:
         from common import processes
         from delivery import hints
 
-        import_module("main.supervisor")
         import_module(application.partition(":")[0])  # so that an error is reported once, and not by each process
         address = bind(settings.BIND)
         connection.ensure_connection()
@@ -116,6 +118,7 @@ def serve(application: str = "main.asgi:application") -> None:
     with tempfile.TemporaryDirectory(prefix="chat-") as folder:  # for its owner only
         for variable in (hints.FOLDER, processes.FOLDER):
             os.environ[variable] = tempfile.mkdtemp(dir=folder)
+        multiprocess.Process = Process  # type: ignore[misc]
         uvicorn.run(
             application,
             **address,

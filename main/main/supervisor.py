@@ -13,6 +13,3 @@ class Process(multiprocess.Process):
     def start(self) -> None:
         super().start()
         self.child_conn.close()
-
-
-multiprocess.Process = Process  # type: ignore[misc]
