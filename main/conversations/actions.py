@@ -2,28 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any
 
-from django.db import IntegrityError, connection
-from django.db.models import QuerySet
+from django.db import IntegrityError
 from django.utils import timezone
 from rest_framework.exceptions import NotFound, ValidationError
 
 from common import upkeep
 from common.compiled import Insert, Update, compiled
-from common.errors import BadRequest, Conflict, found
+from common.errors import BadRequest, Conflict, Forbidden, found
 from common.keys import text_key
 from common.rates import Limit
 from common.transactions import retried_transaction
 from conversations import guards
-from conversations.models import Conversation, Membership, Message
+from conversations.models import Conversation, Membership, Message, Written
 from events.log import announce
 from events.models import Kind
 from users.guards import require_exchange
 from users.models import User
 
 MAX_MEMBERS = 256
-MESSAGE_COLUMNS = [field.attname for field in Message._meta.concrete_fields]
 
 # Conversations
 
@@ -193,39 +190,47 @@ def _remove(conversation: Conversation, user_id: int) -> None:
 # Messages
 
 
-@retried_transaction
-def send_message(user: User, conversation_id: int, text: str, client_id: str | None = None) -> tuple[Message, bool]:
+def send_message(user: User, conversation_id: int, text: str, client_id: str | None = None) -> tuple[Written, bool]:
     """Return the message and whether it is new: an earlier one with the same client_id is returned as stored."""
-    conversation = guards.lock_unchecked(user, conversation_id)
-    if client_id is not None:
-        for row in _earlier(conversation.pk, user.pk, client_id):
-            return Message.from_db(connection.alias, MESSAGE_COLUMNS, row), False
+    try:
+        return _send_message(user, conversation_id, text, client_id), True
+    except (IntegrityError, Forbidden) as error:
+        # Hardly any client_id comes twice, so that the earlier message is looked for only where it is in the way, or
+        # where it may have been sent while it was allowed.
+        earlier = None if client_id is None else _earlier(conversation_id, user.pk, client_id)
+        if earlier is not None:
+            return earlier, False
+        if isinstance(error, Forbidden):
+            raise
+        raise NotFound(guards.NO_CONVERSATION) from None  # the sender's account was deleted just now
+
+
+@retried_transaction
+def _send_message(user: User, conversation_id: int, text: str, client_id: str | None) -> Written:
+    conversation = guards.lock_to_send(user, conversation_id)
     guards.require_counterpart(conversation, user)
     number, now = conversation.last_number + 1, timezone.now()
-    try:
-        is_member, *_ = announce(
-            Kind.MESSAGE,
-            conversation_id=conversation.pk,
-            number=number,
-            writes=[
-                # This moves the sender's mark, and tells under the lock whether the sender is still a member.
-                _move_mark.bind(conversation.pk, user.pk, number),
-                _move_on.bind(conversation.pk, number, now),
-                _insert_message.bind(conversation.pk, number, user.pk, text, now, client_id),
-            ],
-        )
-    except IntegrityError:
-        is_member = False  # the sender's account was deleted just now
+    is_member, *_ = announce(
+        Kind.MESSAGE,
+        conversation_id=conversation_id,
+        number=number,
+        writes=[
+            # This moves the sender's mark, and tells under the lock whether the sender is still a member.
+            _move_mark.bind(conversation_id, user.pk, number),
+            _move_on.bind(conversation_id, number, now),
+            _insert_message.bind(conversation_id, number, user.pk, text, now, client_id),
+        ],
+    )
     if not is_member:
         raise NotFound(guards.NO_CONVERSATION)
-    message = Message(conversation=conversation, number=number, text=text, created_at=now, client_id=client_id)
-    return message, True
+    return Written(conversation_id, number, text, now, edited_at=None, deleted=False, client_id=client_id)
 
 
-@compiled
-def _earlier(conversation_id: int, sender_id: int, client_id: str) -> QuerySet[Message, Any]:
+def _earlier(conversation_id: int, sender_id: int, client_id: str) -> Written | None:
+    """What a member of the conversation sent under the client_id."""
     earlier = Message.objects.filter(conversation=conversation_id, sender=sender_id, client_id=client_id)
-    return earlier.values_list(*MESSAGE_COLUMNS)
+    row = earlier.filter(conversation__memberships__user=sender_id).values_list(*Written._fields).first()
+    return row and Written._make(row)
 
 
 @compiled

@@ -5,17 +5,15 @@ What is checked of a locked conversation holds until the end of the transaction.
 
 from typing import Any
 
-from django.db import connection
 from django.db.models import QuerySet
 from rest_framework.exceptions import NotFound
 
 from common.compiled import compiled
 from common.errors import Forbidden, found
-from conversations.models import Conversation, Message, Seen
+from conversations.models import Conversation, Locked, Message, Seen
 from users.guards import require_exchange
 from users.models import User
 
-COLUMNS = [field.attname for field in Conversation._meta.concrete_fields]
 NO_CONVERSATION = "There is no such conversation."
 
 
@@ -33,21 +31,22 @@ def _find(user_id: int, conversation_id: int) -> QuerySet[Conversation, Any]:
 
 def lock(user: User, conversation_id: int) -> Conversation:
     """The user's conversation, locked until the end of the transaction, or 404."""
-    conversation = lock_unchecked(user, conversation_id)
-    if not conversation.memberships.filter(user=user).exists():
+    conversation = Conversation.objects.locked_for(user.pk).filter(pk=conversation_id).first()
+    if conversation is None or not conversation.memberships.filter(user=user).exists():
         raise NotFound(NO_CONVERSATION)
     return conversation
 
 
-def lock_unchecked(user: User, conversation_id: int) -> Conversation:
+def lock_to_send(user: User, conversation_id: int) -> Locked:
+    """As `lock`, but the caller has to check under the lock that the user is still a member."""
     for row in _lock(user.pk, conversation_id):
-        return Conversation.from_db(connection.alias, COLUMNS, row)
+        return Locked._make(row)
     raise NotFound(NO_CONVERSATION)
 
 
 @compiled
 def _lock(user_id: int, conversation_id: int) -> QuerySet[Conversation, Any]:
-    return Conversation.objects.locked_for(user_id).filter(pk=conversation_id).values_list(*COLUMNS)
+    return Conversation.objects.locked_for(user_id).filter(pk=conversation_id).values_list(*Locked._fields)
 
 
 def lock_own_message(user: User, conversation_id: int, number: int) -> tuple[Conversation, Message]:
@@ -68,8 +67,8 @@ def require_owner(conversation: Conversation, user: User) -> None:
         raise Forbidden("Only the owner of the group may do this.")
 
 
-def require_counterpart(conversation: Conversation, user: User) -> None:
-    if conversation.is_private:
-        counterpart_id = conversation.counterpart_of(user)
+def require_counterpart(conversation: Conversation | Locked, user: User) -> None:
+    if conversation.kind == Conversation.Kind.PRIVATE:
+        counterpart_id = Conversation.counterpart_in(conversation.pair_key, user)
         if counterpart_id is None or not require_exchange(user, [counterpart_id]):
             raise Forbidden("The other member is gone.")

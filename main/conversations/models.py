@@ -27,6 +27,27 @@ class Seen(NamedTuple):
         return self.kind == Conversation.Kind.PRIVATE
 
 
+class Locked(NamedTuple):
+    """What a conversation is locked for: to write a message into it."""
+
+    pk: int
+    kind: str
+    pair_key: str | None
+    last_number: int
+
+
+class Written(NamedTuple):
+    """A message for its sender, without the cost of a model instance."""
+
+    conversation_id: int
+    number: int
+    text: str
+    created_at: datetime
+    edited_at: datetime | None
+    deleted: bool
+    client_id: str | None
+
+
 class ConversationQuerySet(models.QuerySet["Conversation"]):
     def of(self, user_id: int) -> Self:
         """The user's conversations, each with the user's `read_number`."""
@@ -89,11 +110,12 @@ class Conversation(models.Model):
     def pair_key_of(user: User, other: User) -> str:
         return "{}:{}".format(*sorted((user.pk, other.pk)))
 
-    def counterpart_of(self, user: User) -> int | None:
+    @staticmethod
+    def counterpart_in(pair_key: str | None, user: User) -> int | None:
         """The id of the other member of a private conversation; None if that account was deleted."""
-        if self.pair_key is None:
+        if pair_key is None:
             return None
-        return next(pk for pk in map(int, self.pair_key.split(":")) if pk != user.pk)
+        return next(pk for pk in map(int, pair_key.split(":")) if pk != user.pk)
 
     @property
     def current_owner_id(self) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import F, QuerySet
 
 from common.compiled import compiled
-from conversations.models import Conversation, Membership, Message, Seen
+from conversations.models import Conversation, Membership, Message, Seen, Written
 from users.models import User
 
 COLUMNS = (
@@ -74,7 +74,7 @@ def as_seen_by(user_id: int, sender_id: int | None, message: Representation) -> 
     return message if user_id == sender_id or message["client_id"] is None else message | {"client_id": None}
 
 
-def of_own_message(message: Message, user: User) -> Representation:
+def of_own_message(message: Message | Written, user: User) -> Representation:
     """Of a message that the user sent."""
     return {
         "conversation": message.conversation_id,
