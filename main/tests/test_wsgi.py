@@ -1,14 +1,16 @@
+from contextlib import suppress
+
 import pytest
 from django.http import Http404
 from django.test import RequestFactory
 from django.urls import resolve
 
-from main.wsgi import application
+from main import wsgi
 
 
 def resolved(path):
     request = RequestFactory().get(path)
-    match = application.resolve_request(request)
+    match = wsgi.application.resolve_request(request)
     assert request.resolver_match is match
     return match
 
@@ -24,16 +26,27 @@ def test_a_path_leads_where_djangos_handler_leads_to(path):
         assert (match.route, match.app_name) == (expected.route, expected.app_name)
 
 
-def test_only_paths_without_parameters_are_remembered(monkeypatch):
-    monkeypatch.setattr(application, "matches", {})
-    for name in ("bob", "charlie"):
-        for path in ("/users/profile", f"/users/contacts/view-user/{name}"):
-            resolved(path)
-    assert list(application.matches) == ["/users/profile"]
+@pytest.fixture
+def kept():
+    wsgi.kept_match.cache_clear()
+    return lambda: wsgi.kept_match.cache_info().currsize
 
 
-def test_an_unknown_path_is_remembered_neither(monkeypatch):
-    monkeypatch.setattr(application, "matches", {})
+def test_the_latest_paths_are_kept(kept):
+    for _ in range(2):
+        for number in range(1, 2500):
+            assert resolved(f"/conversations/{number}/messages").kwargs == {"pk": number}
+    assert kept() == 2000
+
+
+@pytest.mark.parametrize("path", ["/users/contacts/view-user/" + "x" * 200, "/conversations/7/messages" + "/" * 200])
+def test_a_long_path_is_not_kept(kept, path):
+    with suppress(Http404):
+        resolved(path)
+    assert kept() == 0
+
+
+def test_an_unknown_path_is_not_kept(kept):
     with pytest.raises(Http404):
         resolved("/no/such/path")
-    assert application.matches == {}
+    assert kept() == 0
