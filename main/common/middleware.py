@@ -14,7 +14,6 @@ from django.http.response import HttpResponseBase
 from django.middleware.common import CommonMiddleware
 from django.urls import Resolver404, resolve
 from django.utils.cache import patch_vary_headers
-from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import SimpleLazyObject
 
 from common import metrics
@@ -100,29 +99,26 @@ class CorsMiddleware(BaseCorsMiddleware):
     def add_response_headers(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if "HTTP_ORIGIN" in request.META:
             return super().add_response_headers(request, response)
-        patch_vary_headers(response, ["origin"])  # for caches that keep the answer
+        if response.has_header("Vary"):  # for caches that keep the answer
+            patch_vary_headers(response, ["origin"])
+        else:
+            response["Vary"] = "origin"
         return response
 
 
-class AdminOnly(MiddlewareMixin):
-    """Applies a middleware to the admin's pages only: the API has no sessions and should not pay for them."""
+class AdminMiddleware(SessionMiddleware, AuthenticationMiddleware, MessageMiddleware):
+    """What the admin's pages need, for them alone: the API has no sessions and should not pay for them.
+
+    It is one class of all three, since the admin's system checks look for each of them among the settings' middleware.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        super().__init__(get_response)
+        self.get_response: GetResponse = get_response
+        self.answer = SessionMiddleware(AuthenticationMiddleware(MessageMiddleware(get_response)))
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if request.path_info.startswith("/admin/"):
-            return super().__call__(request)
-        return self.get_response(request)
-
-
-class AdminSessionMiddleware(AdminOnly, SessionMiddleware):
-    pass
-
-
-class AdminAuthenticationMiddleware(AdminOnly, AuthenticationMiddleware):
-    pass
-
-
-class AdminMessageMiddleware(AdminOnly, MessageMiddleware):
-    pass
+        return self.answer(request) if request.path_info.startswith("/admin/") else self.get_response(request)
 
 
 class RequestLimitsMiddleware:

@@ -324,9 +324,7 @@ MIDDLEWARE = [
     "common.middleware.HostMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "common.middleware.AdminSessionMiddleware",
-    "common.middleware.AdminAuthenticationMiddleware",
-    "common.middleware.AdminMessageMiddleware",
+    "common.middleware.AdminMiddleware",
     "common.middleware.RequestLimitsMiddleware",
     "users.middleware.TokenAuthMiddleware",
 ]
