@@ -16,8 +16,8 @@ from rest_framework.views import APIView
 from common import metrics
 from common.models import RateCounter
 
-# The uses of leased limits that this process has reserved and not spent yet, by key.
-leases: dict[str, int] = {}
+# The uses of leased limits that this process has reserved and not spent yet.
+leases: dict["Limit", int] = {}
 MAX_LEASES = 10_000
 _leasing = Lock()
 
@@ -62,13 +62,13 @@ class Limit:
             with _leasing:
                 if len(leases) >= MAX_LEASES:
                     leases.clear()
-                leases[self.key] = leases.get(self.key, 0) + uses - 1
+                leases[self] = leases.get(self, 0) + uses - 1
 
     def _spend_of_lease(self) -> int:
         with _leasing:
-            left = leases.pop(self.key, 0)
+            left = leases.pop(self, 0)
             if left > 1:
-                leases[self.key] = left - 1
+                leases[self] = left - 1
             return left
 
     def refund(self) -> None:
