@@ -11,6 +11,8 @@ from rest_framework.utils.json import strict_constant
 
 Context = Mapping[str, Any]
 
+decoder = json.JSONDecoder(parse_constant=strict_constant)
+
 
 class JSONParser(parsers.BaseParser):
     """JSON in UTF-8 (RFC 8259). Anything else answers 400, also brackets nested too deep for Python."""
@@ -19,7 +21,7 @@ class JSONParser(parsers.BaseParser):
 
     def parse(self, stream: IO[bytes], media_type: str | None = None, parser_context: Context | None = None) -> Any:
         try:
-            return json.loads(stream.read().decode("utf-8"), parse_constant=strict_constant)
+            return decoder.decode(stream.read().decode("utf-8"))
         except (ValueError, RecursionError):
             raise ParseError("The body is not JSON.") from None
 
