@@ -20,7 +20,7 @@ them, and its SQL is kept. Each call then runs this SQL with its values:
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from itertools import count
 from types import NoneType
 from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, get_args, get_origin, overload
@@ -30,7 +30,7 @@ from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql import InsertQuery, UpdateQuery
 
-from common.statements import NOTHING, Bound, Placeholder, Statement
+from common.statements import NOTHING, Bound, Placeholder, Statement, Write
 
 # Statements that are kept of a query.
 MOST = 500
@@ -107,9 +107,9 @@ class Compiled(Generic[Arguments, Result]):
                 raise
             return no_rows
 
-    def bind(self, *arguments: Arguments.args, **parts: Arguments.kwargs) -> Bound:
+    def bind(self, *arguments: Arguments.args, **parts: Arguments.kwargs) -> Write:
         """The statement of a call, which is not run."""
-        return self._bind(connections[DEFAULT_DB_ALIAS], arguments, parts)
+        return partial(self._bind, arguments=arguments, parts=parts)
 
     def _bind(self, database: BaseDatabaseWrapper, arguments: Sequence[Any], parts: dict[str, Any]) -> Bound:
         values: list[Any] = []

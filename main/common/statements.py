@@ -1,6 +1,6 @@
 """SQL with places for values, which can be run on any connection, in any thread. `common.compiled` makes it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -59,7 +59,11 @@ class Bound(NamedTuple):
     values: list[Any]
 
 
-def run_together(*writes: Bound) -> list[int]:
+# What a write is on a database.
+Write = Callable[[BaseDatabaseWrapper], Bound]
+
+
+def run_together(*writes: Write) -> list[int]:
     """Run the writes in their order; return how many rows each of them changed.
 
     On MySQL and MariaDB they are sent at once. So what the transaction has locked is not held while other threads of
@@ -67,7 +71,8 @@ def run_together(*writes: Bound) -> list[int]:
     """
     database = connections[DEFAULT_DB_ALIAS]
     takes_several = database.vendor == "mysql"
-    statements = [(statement.sql, statement.with_values(values)) for statement, values in writes]
+    bound = [write(database) for write in writes]
+    statements = [(statement.sql, statement.with_values(values)) for statement, values in bound]
     if takes_several:
         every_sql, every_values = zip(*statements, strict=True)
         statements = [("; ".join(every_sql), list(chain(*every_values)))]

@@ -1,6 +1,5 @@
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -27,14 +26,14 @@ def retried_transaction(action: Callable[Arguments, Result]) -> Callable[Argumen
 
     @wraps(action)
     def attempt(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        attempts: Counter[object] = Counter()
+        attempts: dict[object, int] = {}
         while True:
             try:
                 with transaction.atomic():
                     return action(*args, **kwargs)
             except OperationalError as error:
                 code = error.args[0] if error.args else None
-                attempts[code] += 1
+                attempts[code] = attempts.get(code, 0) + 1
                 if connection.in_atomic_block or attempts[code] >= ATTEMPTS.get(code, 1):
                     raise
                 metrics.database_retries.labels("deadlock" if code == DEADLOCK else "lock wait").inc()

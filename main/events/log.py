@@ -10,7 +10,7 @@ from django.utils import timezone
 from common import backups, upkeep
 from common.compiled import Insert, compiled
 from common.database import placeholders
-from common.statements import Bound, run_together
+from common.statements import Write, run_together
 from common.transactions import retried_transaction
 from events.models import Announcement, Event, Kind, Log, Row
 
@@ -28,7 +28,7 @@ def announce(
     conversation_id: int | None = None,
     number: int | None = None,
     other_id: int | None = None,
-    writes: Sequence[Bound] = (),
+    writes: Sequence[Write] = (),
 ) -> list[int]:
     """Tell of a change, in its transaction: after a rollback nothing is told.
 
