@@ -19,22 +19,19 @@ them, and its SQL is kept. Each call then runs this SQL with its values:
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial, update_wrapper
 from itertools import count
-from types import NoneType
-from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, get_args, get_origin, overload
+from typing import Any, Generic, NamedTuple, ParamSpec, TypeVar, overload
 
 from django.core.exceptions import EmptyResultSet
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.sql import InsertQuery, UpdateQuery
 
-from common.statements import NOTHING, Bound, Placeholder, Statement, Write
+from common.statements import NOTHING, Bound, Parameter, Placeholder, Statement, Write
 
 # Statements that are kept of a query.
 MOST = 500
-FIELDS = {int: models.BigIntegerField, str: models.TextField, bool: models.BooleanField, datetime: models.DateTimeField}
 
 Arguments = ParamSpec("Arguments")
 Row = TypeVar("Row")
@@ -59,29 +56,6 @@ class Insert(NamedTuple):
         query = InsertQuery(type(self.instance))
         query.insert_values([field for field in meta.concrete_fields if field is not meta.auto_field], [self.instance])
         return query
-
-
-class Parameter:
-    """A parameter of the function, by its type hint."""
-
-    def __init__(self, name: str, hint: Any) -> None:
-        self.name = name
-        kinds = set(get_args(hint)) if NoneType in get_args(hint) else {hint}
-        self.may_be_none = NoneType in kinds
-        [hint] = kinds - {NoneType}
-        self.is_list = get_origin(hint) is Sequence
-        kind = get_args(hint)[0] if self.is_list else hint
-        self.field = FIELDS[kind]()
-        self.is_plain = not self.is_list and kind is not datetime  # its value is passed as it is
-
-    def values_of(self, argument: Any, database: BaseDatabaseWrapper) -> list[Any]:
-        values = list(argument) if self.is_list else [argument]
-        if self.is_list and values:
-            # Repeated up to a power of two, so that a query is not compiled for every length of a list.
-            values += values[-1:] * ((1 << (len(values) - 1).bit_length()) - len(values))
-        if isinstance(self.field, models.DateTimeField):
-            return [database.ops.adapt_datetimefield_value(value) for value in values]
-        return values
 
 
 class Compiled(Generic[Arguments, Result]):

@@ -1,12 +1,16 @@
 """SQL with places for values, which can be run on any connection, in any thread. `common.compiled` makes it."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from itertools import chain
-from typing import Any, NamedTuple
+from types import NoneType
+from typing import Any, NamedTuple, get_args, get_origin
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
+
+FIELDS = {int: models.BigIntegerField, str: models.TextField, bool: models.BooleanField, datetime: models.DateTimeField}
 
 
 class Placeholder(models.Expression):
@@ -21,6 +25,29 @@ class Placeholder(models.Expression):
 
     def __str__(self) -> str:
         raise TypeError("A lookup that prepares its value needs the value itself.")
+
+
+class Parameter:
+    """A parameter of a function that makes a query, by its type hint."""
+
+    def __init__(self, name: str, hint: Any) -> None:
+        self.name = name
+        kinds = set(get_args(hint)) if NoneType in get_args(hint) else {hint}
+        self.may_be_none = NoneType in kinds
+        [hint] = kinds - {NoneType}
+        self.is_list = get_origin(hint) is Sequence
+        kind = get_args(hint)[0] if self.is_list else hint
+        self.field = FIELDS[kind]()
+        self.is_plain = not self.is_list and kind is not datetime  # its value is passed as it is
+
+    def values_of(self, argument: Any, database: BaseDatabaseWrapper) -> list[Any]:
+        values = list(argument) if self.is_list else [argument]
+        if self.is_list and values:
+            # Repeated up to a power of two, so that a query is not compiled for every length of a list.
+            values += values[-1:] * ((1 << (len(values) - 1).bit_length()) - len(values))
+        if isinstance(self.field, models.DateTimeField):
+            return [database.ops.adapt_datetimefield_value(value) for value in values]
+        return values
 
 
 class Statement(NamedTuple):

@@ -272,6 +272,6 @@ def test_every_query_of_the_service_is_compiled_and_run(query):
 
 
 def _type_of(parameter):
-    from common.compiled import FIELDS
+    from common.statements import FIELDS
 
     return next(kind for kind, field in FIELDS.items() if isinstance(parameter.field, field))
