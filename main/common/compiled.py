@@ -82,7 +82,7 @@ class Compiled(Generic[Arguments, Result]):
             return no_rows
 
     def bind(self, *arguments: Arguments.args, **parts: Arguments.kwargs) -> Write:
-        """The statement of a call, which is not run."""
+        """The write of a call, which is not run, and whose arguments are not checked before it is."""
         return partial(self._bind, arguments=arguments, parts=parts)
 
     def _bind(self, database: BaseDatabaseWrapper, arguments: Sequence[Any], parts: dict[str, Any]) -> Bound:

@@ -28,9 +28,8 @@ class Seen(NamedTuple):
 
 
 class Locked(NamedTuple):
-    """What a conversation is locked for: to write a message into it."""
+    """A conversation that is locked to write a message into it."""
 
-    pk: int
     kind: str
     pair_key: str | None
     last_number: int

@@ -18,9 +18,9 @@ class Handler(WSGIHandler):
         return match
 
 
-# What is kept is bounded, in number and in size: about a kilobyte each.
+# What is kept is bounded in number and size: two kilobytes for a conversation, at most eight for a page of the admin.
 LONGEST_KEPT = 200
-kept_match = lru_cache(maxsize=2000)(resolve)
+kept_match = lru_cache(maxsize=1000)(resolve)
 
 
 django.setup(set_prefix=False)

@@ -104,7 +104,7 @@ def test_who_was_removed_is_not_answered_again(as_alice, as_bob, group, monkeypa
     assert send(as_bob, group, text="Hello", client_id="1").status_code == 201
     assert as_alice.delete(f"/conversations/{group}/members/bob").status_code == 204
     # The membership may have been read before the lock was granted.
-    monkeypatch.setattr(guards, "lock_to_send", lambda user, pk: Locked(pk, "group", None, 1))
+    monkeypatch.setattr(guards, "lock_to_send", lambda user, pk: Locked("group", None, 1))
     answer = send(as_bob, group, text="Hello", client_id="1")
     assert (answer.status_code, answer.json()) == (404, {"detail": "There is no such conversation."})
 
