@@ -1,16 +1,18 @@
 """Writes that touch several rows, or that must be atomic."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, check_password, make_password
 from django.db import IntegrityError
+from django.db.models import QuerySet
 from django.utils import timezone
 from rest_framework.exceptions import NotAuthenticated, NotFound, ValidationError
 
 from common import upkeep
+from common.compiled import compiled
 from common.errors import BadRequest, Conflict, Forbidden, PreconditionFailed
 from common.keys import text_key
 from common.rates import Limit, refunded_on_success, spend_all
@@ -309,14 +311,18 @@ def _add(model: PairModel, user1: User, user2: User, already: str, full: str) ->
 @retried_transaction
 def _add_pair(model: PairModel, user1: User, user2: User, full: str) -> None:
     # Locked in order of id, as everywhere. So a new entry waits for messages that require_exchange has allowed.
-    pair = User.objects.select_for_update().filter(not_deleted(), pk__in=[user1.pk, user2.pk]).order_by("pk")
-    if len(pair.values("pk")) < 2:
+    if len(_lock_all([user1.pk, user2.pk])) < 2:
         raise NotFound(NO_USER)
     entries = model.objects.filter(user1=user1)
     if entries.count() >= MAX_ENTRIES and not entries.filter(user2=user2).exists():
         raise Conflict(full)
     model.objects.create(user1=user1, user2=user2)
     announce(model.added, user_id=user1.pk, other_id=user2.pk)
+
+
+@compiled
+def _lock_all(ids: Sequence[int]) -> QuerySet[User, tuple[int]]:
+    return User.objects.select_for_update().filter(not_deleted(), pk__in=ids).order_by("pk").values_list("pk")
 
 
 def remove_contact(owner: User, other: User) -> None:

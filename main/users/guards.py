@@ -29,9 +29,8 @@ def find_user(username: str) -> User:
 
 def find_user_as_seen(username: str, viewer: User) -> tuple[User, representations.Representation]:
     """The active account of that name, of which only the id is read, and what the viewer sees of it; or 404."""
-    columns = ("pk", *representations.columns("", viewer.pk))
-    pk, *row = found(User.objects.active().named(username).values_list(*columns).first(), NO_USER)
-    return User(pk=pk), representations.from_row(row, viewer)
+    pk, representation = found(representations.with_id(username, viewer), NO_USER)
+    return User(pk=pk), representation
 
 
 def find_noted_user(username: str) -> User:

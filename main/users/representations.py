@@ -47,8 +47,15 @@ def of_oneself(user: AbstractUser) -> Representation:
 
 def of_username(username: str, viewer: AbstractUser) -> Representation | None:
     """Of the active user of that name, whatever its case, or None."""
-    rows = _of_username(text_key(username), viewer.pk)
-    return from_row(rows[0], viewer) if rows else None
+    seen = with_id(username, viewer)
+    return seen and seen[1]
+
+
+def with_id(username: str, viewer: AbstractUser) -> tuple[int, Representation] | None:
+    """The same, after the user's id."""
+    for pk, *row in _of_username(text_key(username), viewer.pk):
+        return pk, from_row(row, viewer)
+    return None
 
 
 def of_contacts(viewer: AbstractUser) -> list[Representation]:
@@ -60,7 +67,7 @@ def of_contacts(viewer: AbstractUser) -> list[Representation]:
 
 @compiled
 def _of_username(username_key: str, viewer_id: int) -> QuerySet[User, tuple[Any, ...]]:
-    return User.objects.active().filter(username_key=username_key).values_list(*columns("", viewer_id))
+    return User.objects.active().filter(username_key=username_key).values_list("pk", *columns("", viewer_id))
 
 
 @compiled
