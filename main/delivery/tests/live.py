@@ -209,10 +209,14 @@ class Source:
 
     def _read_line(self):
         try:
-            return self.answer.readline().decode()
+            line = self.answer.readline().decode()
         except (HTTPException, ConnectionError):
             self.is_broken = True
             return ""
+        if not line and self.answer.chunk_left == 0:
+            # The connection was closed between two chunks, which `readline` takes for the end of the answer.
+            self.is_broken = True
+        return line
 
     def until(self, condition):
         """The events up to and with the first that meets the condition."""
