@@ -118,6 +118,7 @@ def serve(application: str = "main.asgi:application") -> None:
     with tempfile.TemporaryDirectory(prefix="chat-") as folder:  # for its owner only
         for variable in (hints.FOLDER, processes.FOLDER):
             os.environ[variable] = tempfile.mkdtemp(dir=folder)
+        # uvicorn offers no other way to choose the class of the processes that its supervisor starts.
         multiprocess.Process = Process  # type: ignore[misc]
         uvicorn.run(
             application,
